@@ -1,0 +1,3 @@
+module github.com/zmsg/zmsg
+
+go 1.26.8

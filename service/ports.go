@@ -1,0 +1,56 @@
+// Package service holds the rules of feeds and IDs: what a request may say, which identity and time a
+// write gets, and what its outcome means to a client. It knows no HTTP, no SQL and no Redis.
+package service
+
+import (
+	"context"
+	"time"
+
+	"github.com/zmsg/zmsg/model"
+)
+
+// Reader answers reads of items. Whether caches take part is its own matter.
+type Reader interface {
+	// Get returns the item, or a Doc that is not Found. exact means: no copy that may be older than
+	// the newest acknowledged write of any replica.
+	Get(ctx context.Context, id model.ID, exact bool) (model.Doc, error)
+	// GetMany returns one Doc or error for each ID, in their order.
+	GetMany(ctx context.Context, ids []model.ID, exact bool) ([]model.Doc, []error)
+	// Current returns the newest item for a read-modify-write; Version 0 or Deleted if there is none.
+	Current(ctx context.Context, id model.ID) (model.Item, error)
+	// List returns at most limit live items of the authors (sorted, distinct) with IDs below before
+	// (0: from the newest), newest first, and whether more follow.
+	List(ctx context.Context, authors []model.ID, before model.ID, limit int, exact bool) (items []model.Item, more bool, err error)
+	// MayExist asks the caches and the Bloom filter alone, never SQL.
+	MayExist(ctx context.Context, id model.ID) (bool, error)
+}
+
+// Evictor drops an item from the caches of every replica. A write that is still queued stays.
+type Evictor interface {
+	Evict(ctx context.Context, id model.ID) error
+}
+
+// Writer takes writes.
+type Writer interface {
+	// Write gives the write its version and queues it: from its return on it is readable. An error
+	// of kind Unavailable means that the outcome is unknown.
+	Write(ctx context.Context, w *model.Write) (model.WriteResult, error)
+	// Await returns when the write of id with version v is committed in SQL.
+	Await(ctx context.Context, id model.ID, v model.Version) error
+	// Ready refuses early, with Unavailable, when a write with this store could not be finished now.
+	Ready(store model.Store) error
+	// Durability names what a queued write survives: "memory", "fsync" or "replicated".
+	Durability() string
+}
+
+// Minter makes IDs.
+type Minter interface {
+	// Mint returns n new IDs in ascending order, Unavailable when no lease is held.
+	Mint(ctx context.Context, n int) ([]model.ID, error)
+}
+
+// Results remembers the answers to requests that have no item to store their key with.
+type Results interface {
+	// Remember stores result under key unless the key is known, and returns what is stored now.
+	Remember(ctx context.Context, key string, result []byte, ttl time.Duration) (stored []byte, replayed bool, err error)
+}
