@@ -192,6 +192,7 @@ const (
 
 // WriteResult is the answer to a Write. Of a replayed write it is the first result.
 type WriteResult struct {
+	ID        ID // of the item; of a replayed creation the ID that the first request got
 	Outcome   Outcome
 	Version   Version   // of this write if OutcomeApplied, else the current one (0: absent)
 	CreatedAt time.Time // of the item
