@@ -1,0 +1,152 @@
+package redisconn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zmsg/zmsg/model"
+)
+
+func TestConfigHidesItsPassword(t *testing.T) {
+	t.Parallel()
+	cfg := Config{Addr: []string{"a:1", "b:2"}, Username: "app", Password: "hunter2", TLS: true, SentinelMaster: "m"}
+	encoded, err := json.Marshal(cfg.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{
+		cfg.String(), fmt.Sprint(cfg), fmt.Sprintf("%+v", cfg), fmt.Sprintf("%#v", cfg), fmt.Sprintf("%v", &cfg),
+		fmt.Sprintf("%v %+v %#v %s %q", cfg.Password, cfg.Password, cfg.Password, cfg.Password, cfg.Password),
+		fmt.Sprintf("%+v", struct{ Redis Config }{cfg}), string(encoded),
+	} {
+		if strings.Contains(s, "hunter2") || !strings.Contains(s, mask) {
+			t.Errorf("shows %s", s)
+		}
+	}
+	if got, want := cfg.String(), "rediss://app:***@a:1,b:2/0?sentinel_master=m"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	for want, cfg := range map[string]Config{
+		"REDIS_ADDR":         {},
+		"missing port":       {Addr: []string{"localhost"}},
+		"REDIS_DB":           {Addr: []string{"a:1", "b:1"}, DB: 3},
+		"REDIS_READ_TIMEOUT": {Addr: []string{"a:1"}, ReadTimeout: -1},
+		"REDIS_POOL_SIZE":    {Addr: []string{"a:1"}, PoolSize: -1},
+	} {
+		if _, err := Open(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", cfg, err)
+		}
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--maxmemory", "64mb", "--maxmemory-policy", "volatile-lru")
+	conn := open(t, Config{Addr: []string{s.addr}})
+	if conn.Clustered() {
+		t.Error("one address is no Cluster")
+	}
+	first, err := conn.Identity(t.Context(), "{1}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Role != "master" || first.MaxMemory != 64<<20 || first.MaxMemoryPolicy != "volatile-lru" || len(first.Process) != 81 {
+		t.Errorf("got %+v", first)
+	}
+	// A process that has been a replica in between is another one, although its run id is the same.
+	ctx := t.Context()
+	client := conn.Client()
+	if err := client.SlaveOf(ctx, "127.0.0.1", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if replica, err := conn.Identity(ctx, "{1}"); err != nil || replica.Role != "slave" {
+		t.Errorf("demoted: %+v, %v", replica, err)
+	}
+	if err := client.SlaveOf(ctx, "no", "one").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if second, err := conn.Identity(ctx, "{1}"); err != nil || second.Process == first.Process {
+		t.Errorf("promoted again: %+v, %v", second, err)
+	}
+}
+
+func TestIdentityWhenRedisIsAway(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	conn := open(t, Config{Addr: []string{s.addr}})
+	s.kill()
+	began := time.Now()
+	if _, err := conn.Identity(t.Context(), "{1}"); model.KindOf(err) != model.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	if err := conn.Load(t.Context(), "{1}", "x"); model.KindOf(err) != model.Unavailable {
+		t.Errorf("load: %v", err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestContextDeadlineBoundsSockets(t *testing.T) {
+	t.Parallel()
+	conn := open(t, Config{Addr: []string{deaf(t)}})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := conn.Identity(ctx, "{1}"); err == nil {
+		t.Error("a deaf server answered")
+	}
+	if took := time.Since(began); took > 800*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "--requirepass", "secret")
+	conn := open(t, Config{Addr: []string{s.addr}, Password: "secret"})
+	ctx := t.Context()
+	id, err := conn.Identity(ctx, "{1}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := redis.NewScript("return 1"), redis.NewScript("return 2")
+	if err := conn.Load(ctx, "{1}", id.Process+"x", one, two); !errors.Is(err, ErrIdentity) {
+		t.Fatalf("another process: %v", err)
+	}
+	if err := one.EvalSha(ctx, conn.Client(), nil).Err(); !redis.HasErrorPrefix(err, "NOSCRIPT") {
+		t.Fatalf("loaded into the wrong process: %v", err)
+	}
+	if err := conn.Load(ctx, "{1}", id.Process, one, two); err != nil {
+		t.Fatal(err)
+	}
+	for want, script := range map[int]*redis.Script{1: one, 2: two} {
+		if got, err := script.EvalSha(ctx, conn.Client(), nil).Int(); err != nil || got != want {
+			t.Errorf("script %d: %d, %v", want, got, err)
+		}
+	}
+	if err := conn.Load(ctx, "{1}", id.Process, redis.NewScript("this is not Lua")); err == nil {
+		t.Error("a broken script was taken")
+	}
+}
+
+func TestParseInfoNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	if _, err := parseInfo("run_id:a\r\nrole:master\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"); err == nil || !strings.Contains(err.Error(), "master_replid") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := parseInfo("run_id:a\r\nmaster_replid:b\r\nrole:master\r\nmaxmemory:lots\r\nmaxmemory_policy:noeviction\r\n"); err == nil {
+		t.Error("a maxmemory in words was taken")
+	}
+}

@@ -1,0 +1,103 @@
+package redisconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zmsg/zmsg/model"
+)
+
+// Identity is what one Redis process says of itself.
+type Identity struct {
+	// Process names the process in its present role: "<run id>:<replication id>". A restart changes
+	// the run id, a promotion the replication id, so a process that was demoted and promoted again
+	// is another one.
+	Process         string
+	Role            string // "master" or "slave"
+	MaxMemory       int64  // bytes; 0: no limit
+	MaxMemoryPolicy string // what is evicted at the limit, such as "noeviction"
+}
+
+// ErrIdentity means that another process answers than the one that was expected.
+var ErrIdentity = errors.New("another Redis process answers")
+
+// Identity asks the process that serves key.
+func (c *Conn) Identity(ctx context.Context, key string) (Identity, error) {
+	node, err := c.Node(ctx, key)
+	if err != nil {
+		return Identity{}, err
+	}
+	return identify(ctx, node)
+}
+
+// Load puts the scripts into the cache of exactly the process named by process (see
+// Identity.Process) that serves key, and of no other: the check and the loading share one
+// connection. The error wraps ErrIdentity if another process answers.
+func (c *Conn) Load(ctx context.Context, key, process string, scripts ...*redis.Script) (err error) {
+	node, err := c.Node(ctx, key)
+	if err != nil {
+		return err
+	}
+	conn := node.Conn()
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	found, err := identify(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if found.Process != process {
+		return fmt.Errorf("%w: %s instead of %s", ErrIdentity, found.Process, process)
+	}
+	for _, script := range scripts {
+		hash, err := script.Load(ctx, conn).Result()
+		if err != nil {
+			return model.NewUnavailable("Redis does not take a script", err)
+		}
+		if hash != script.Hash() {
+			return fmt.Errorf("script is %s to Redis, %s here", hash, script.Hash())
+		}
+	}
+	return nil
+}
+
+// informer is the part of a client, or of one of its connections, that answers INFO.
+type informer interface {
+	Info(ctx context.Context, sections ...string) *redis.StringCmd
+}
+
+// identify asks for the default sections: several by name are known only since Redis 7.
+func identify(ctx context.Context, from informer) (Identity, error) {
+	text, err := from.Info(ctx).Result()
+	if err != nil {
+		return Identity{}, model.NewUnavailable("Redis is out of reach", err)
+	}
+	return parseInfo(text)
+}
+
+func parseInfo(text string) (Identity, error) {
+	fields := make(map[string]string)
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":"); ok {
+			fields[name] = value
+		}
+	}
+	for _, name := range []string{"run_id", "master_replid", "role", "maxmemory", "maxmemory_policy"} {
+		if fields[name] == "" {
+			return Identity{}, fmt.Errorf("INFO of Redis lacks %s", name)
+		}
+	}
+	maxMemory, err := strconv.ParseInt(fields["maxmemory"], 10, 64)
+	if err != nil {
+		return Identity{}, fmt.Errorf("INFO of Redis: maxmemory: %w", err)
+	}
+	return Identity{
+		Process:         fields["run_id"] + ":" + fields["master_replid"],
+		Role:            fields["role"],
+		MaxMemory:       maxMemory,
+		MaxMemoryPolicy: fields["maxmemory_policy"],
+	}, nil
+}
