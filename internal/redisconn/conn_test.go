@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/zmsg/zmsg/internal/testenv"
 	"github.com/zmsg/zmsg/model"
 )
 
@@ -52,8 +53,8 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--maxmemory", "64mb", "--maxmemory-policy", "volatile-lru")
-	conn := open(t, Config{Addr: []string{s.addr}})
+	s := testenv.NewRedis(t, testenv.RedisOptions{Args: []string{"--maxmemory", "64mb", "--maxmemory-policy", "volatile-lru"}})
+	conn := open(t, Config{Addr: []string{s.Addr()}})
 	if conn.Clustered() {
 		t.Error("one address is no Cluster")
 	}
@@ -83,9 +84,11 @@ func TestIdentity(t *testing.T) {
 
 func TestIdentityWhenRedisIsAway(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	conn := open(t, Config{Addr: []string{s.addr}})
-	s.kill()
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
+	conn := open(t, Config{Addr: []string{s.Addr()}})
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
 	began := time.Now()
 	if _, err := conn.Identity(t.Context(), "{1}"); model.KindOf(err) != model.Unavailable {
 		t.Errorf("got %v", err)
@@ -114,9 +117,12 @@ func TestContextDeadlineBoundsSockets(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "--requirepass", "secret")
-	conn := open(t, Config{Addr: []string{s.addr}, Password: "secret"})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
 	ctx := t.Context()
+	if _, err := s.Do(ctx, "CONFIG", "SET", "requirepass", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	conn := open(t, Config{Addr: []string{s.Addr()}, Password: "secret"})
 	id, err := conn.Identity(ctx, "{1}")
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/zmsg/zmsg/internal/testenv"
 )
 
 func newPipeline(tb testing.TB, client redis.UniversalClient, cfg PipelineConfig) *Pipeline {
@@ -22,13 +24,13 @@ func newPipeline(tb testing.TB, client redis.UniversalClient, cfg PipelineConfig
 
 func TestPipelineGivesEachCallerItsOwnResult(t *testing.T) {
 	t.Parallel()
-	conn := open(t, Config{Addr: []string{startServer(t).addr}})
+	conn := open(t, Config{Addr: []string{testenv.RedisAddr(t)}})
 	p := newPipeline(t, conn.Client(), PipelineConfig{MaxBatch: 16})
 	var callers sync.WaitGroup
 	for g := range 64 {
 		callers.Go(func() {
 			for i := range 50 {
-				key := name(g*1000 + i)
+				key := keyName(g*1000 + i)
 				if err := p.Do(t.Context(), redis.NewStatusCmd(t.Context(), "set", key, key)); err != nil {
 					t.Errorf("set %s: %v", key, err)
 					return
@@ -52,7 +54,7 @@ func TestPipelineGivesEachCallerItsOwnResult(t *testing.T) {
 
 func TestPipelineDoManySplitsAndKeepsErrorsApart(t *testing.T) {
 	t.Parallel()
-	conn := open(t, Config{Addr: []string{startServer(t).addr}})
+	conn := open(t, Config{Addr: []string{testenv.RedisAddr(t)}})
 	p := newPipeline(t, conn.Client(), PipelineConfig{MaxBatch: 7, MaxQueued: 2, InFlight: 1})
 	if err := conn.Client().Set(t.Context(), "word", "x", 0).Err(); err != nil {
 		t.Fatal(err)
@@ -62,7 +64,7 @@ func TestPipelineDoManySplitsAndKeepsErrorsApart(t *testing.T) {
 		if i%10 == 3 {
 			cmds[i] = redis.NewIntCmd(t.Context(), "incr", "word")
 		} else {
-			cmds[i] = redis.NewIntCmd(t.Context(), "incr", name(i))
+			cmds[i] = redis.NewIntCmd(t.Context(), "incr", keyName(i))
 		}
 	}
 	if err := p.DoMany(t.Context(), cmds); err != nil {
@@ -111,7 +113,7 @@ func until(tb testing.TB, what string, cond func() bool) {
 
 func TestPipelineCancelReturnsAtOnceAndFailsNobodyElse(t *testing.T) {
 	t.Parallel()
-	conn := open(t, Config{Addr: []string{startServer(t).addr}})
+	conn := open(t, Config{Addr: []string{testenv.RedisAddr(t)}})
 	slow := &slowClient{UniversalClient: conn.Client(), gate: make(chan struct{})}
 	p := newPipeline(t, slow, PipelineConfig{InFlight: 1, Timeout: time.Minute})
 
@@ -144,7 +146,7 @@ func TestPipelineCancelReturnsAtOnceAndFailsNobodyElse(t *testing.T) {
 
 func TestPipelineQueueIsBounded(t *testing.T) {
 	t.Parallel()
-	conn := open(t, Config{Addr: []string{startServer(t).addr}})
+	conn := open(t, Config{Addr: []string{testenv.RedisAddr(t)}})
 	slow := &slowClient{UniversalClient: conn.Client(), gate: make(chan struct{})}
 	p := newPipeline(t, slow, PipelineConfig{InFlight: 1, MaxQueued: 3, Timeout: time.Minute})
 	results := make(chan error, 4)
@@ -196,7 +198,7 @@ func TestPipelineTimeoutIsItsOwn(t *testing.T) {
 
 func TestPipelineStormOfCancellations(t *testing.T) {
 	t.Parallel()
-	conn := open(t, Config{Addr: []string{startServer(t).addr}})
+	conn := open(t, Config{Addr: []string{testenv.RedisAddr(t)}})
 	p := newPipeline(t, conn.Client(), PipelineConfig{MaxBatch: 8, MaxQueued: 16})
 	var acknowledged, attempted atomic.Int64
 	var callers sync.WaitGroup
@@ -237,8 +239,8 @@ func TestPipelineStormOfCancellations(t *testing.T) {
 
 func TestPipelineServerKilled(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	conn := open(t, Config{Addr: []string{s.addr}})
+	s := testenv.NewRedis(t, testenv.RedisOptions{})
+	conn := open(t, Config{Addr: []string{s.Addr()}})
 	p := newPipeline(t, conn.Client(), PipelineConfig{})
 	var served, failed atomic.Int64
 	var callers sync.WaitGroup
@@ -254,13 +256,15 @@ func TestPipelineServerKilled(t *testing.T) {
 		})
 	}
 	until(t, "commands served", func() bool { return served.Load() > 100 })
-	s.kill()
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
 	callers.Wait()
 }
 
 func TestPipelineClose(t *testing.T) {
 	t.Parallel()
-	conn := open(t, Config{Addr: []string{startServer(t).addr}})
+	conn := open(t, Config{Addr: []string{testenv.RedisAddr(t)}})
 	slow := &slowClient{UniversalClient: conn.Client(), gate: make(chan struct{})}
 	p := NewPipeline(slow, PipelineConfig{InFlight: 1, Timeout: time.Minute})
 	results := make(chan error, 2)
@@ -288,7 +292,7 @@ func TestPipelineClose(t *testing.T) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	conn := open(b, Config{Addr: []string{startServer(b).addr}})
+	conn := open(b, Config{Addr: []string{testenv.RedisAddr(b)}})
 	client := conn.Client()
 	if err := client.Set(b.Context(), "key", "0123456789", 0).Err(); err != nil {
 		b.Fatal(err)
