@@ -19,7 +19,7 @@ type Reader interface {
 	// Current returns the newest item for a read-modify-write; Version 0 or Deleted if there is none.
 	Current(ctx context.Context, id model.ID) (model.Item, error)
 	// List returns at most limit live items of the authors (sorted, distinct) with IDs below before
-	// (0: from the newest), newest first, and whether more follow.
+	// (0: from the newest), newest first, and whether more follow, which an empty answer never says.
 	List(ctx context.Context, authors []model.ID, before model.ID, limit int, exact bool) (items []model.Item, more bool, err error)
 	// MayExist asks the caches and the Bloom filter alone, never SQL.
 	MayExist(ctx context.Context, id model.ID) (bool, error)
@@ -33,7 +33,8 @@ type Evictor interface {
 // Writer takes writes.
 type Writer interface {
 	// Write gives the write its version and queues it: from its return on it is readable. An error
-	// of kind Unavailable means that the outcome is unknown.
+	// of kind Unavailable means that the outcome is unknown. An idempotency key is kept only by a
+	// write that was applied; a repeat of it answers the first result, whatever its conditions.
 	Write(ctx context.Context, w *model.Write) (model.WriteResult, error)
 	// Await returns when the write of id with version v is committed in SQL.
 	Await(ctx context.Context, id model.ID, v model.Version) error
