@@ -59,7 +59,7 @@ func StartPostgres(ctx context.Context, opts PostgresOptions) (*Postgres, error)
 	if pg.dir, err = filepath.Abs(pg.dir); err != nil {
 		return nil, err
 	}
-	if err := pg.initialize(ctx, bin, credential); err != nil {
+	if err := pg.initialize(ctx, bin, credential, opts.Fsync); err != nil {
 		return nil, errors.Join(err, pg.Close())
 	}
 	pg.process = process{
@@ -137,7 +137,7 @@ func (pg *Postgres) exec(ctx context.Context, sql string) error {
 
 // initialize runs initdb unless that was done before. The cluster gets its final name only when it is
 // complete, so an interrupted run leaves nothing that looks like one.
-func (pg *Postgres) initialize(ctx context.Context, bin string, credential *syscall.Credential) error {
+func (pg *Postgres) initialize(ctx context.Context, bin string, credential *syscall.Credential, fsync bool) error {
 	if err := os.MkdirAll(pg.dir, 0o755); err != nil {
 		return err
 	}
@@ -154,7 +154,10 @@ func (pg *Postgres) initialize(ctx context.Context, bin string, credential *sysc
 		return err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "--pgdata="+partial, "--username="+superuser,
-		"--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions", "--no-sync")
+		"--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions")
+	if !fsync {
+		cmd.Args = append(cmd.Args, "--no-sync")
+	}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -1,0 +1,50 @@
+package archtest
+
+const module = "github.com/zmsg/zmsg"
+
+// apart lists layers that meet only where the engine is assembled. What one needs of another it
+// declares as an interface of its own.
+var apart = [][]string{
+	{"handlers", "cache", "repo", "queue"},
+	{"service", "cache"}, {"service", "repo"}, {"service", "queue"},
+	{"kv", "model"}, {"kv", "internal"}, {"kv", "service"}, {"kv", "cache"}, {"kv", "repo"}, {"kv", "queue"},
+}
+
+// testSupport is what the tests of every package may import.
+var testSupport = []string{"internal/testenv", "internal/lifecycle/lifecycletest", "internal/failpoint"}
+
+// storage is what the layers over Redis may import.
+var storage = []string{
+	"model", "internal/failpoint", "internal/keyspace", "internal/lifecycle", "internal/redisconn", "internal/shards",
+}
+
+// rules has one entry for each package, by layer, from the leaves up. Give a new package the least
+// that it must import.
+//
+// What assembles and what measures the whole (".", cmd/..., bench/...) may import everything ("...").
+var rules = []Rule{
+	{Package: "model", StdOnly: true},
+	{Package: "api"},
+	{Package: "client", May: []string{"api"}},
+	{Package: "db", StdOnly: true},
+
+	{Package: "internal/lifecycle", StdOnly: true},
+	{Package: "internal/lifecycle/lifecycletest", May: []string{"internal/lifecycle"}},
+	{Package: "internal/failpoint", StdOnly: true},
+	{Package: "internal/keyspace", May: []string{"model"}},
+	{Package: "internal/redisconn", May: []string{"model", "internal/lifecycle"}},
+	{Package: "internal/shards", May: []string{
+		"model", "internal/failpoint", "internal/keyspace", "internal/lifecycle", "internal/redisconn",
+	}},
+	{Package: "internal/testenv"},
+	{Package: "internal/archtest", StdOnly: true},
+
+	{Package: "cache/...", May: storage},
+	{Package: "queue/...", May: storage},
+	{Package: "repo/...", May: []string{"model", "db", "repo/...", "internal/failpoint", "internal/lifecycle"}},
+
+	{Package: "service", May: []string{"model"}},
+	{Package: "handlers/...", May: []string{"api", "model", "service", "internal/lifecycle"}},
+
+	{Package: "cmd/...", May: []string{"..."}},
+}
