@@ -1,0 +1,111 @@
+// Package postgres keeps feed items, the state of shards and the nodes of IDs in PostgreSQL.
+//
+// Every error is a [model.Error]: Unavailable when the database is away or short of something, so
+// that a write's outcome is unknown and the same call may be repeated; Invalid when it refuses a
+// value; Internal else.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/zmsg/zmsg/model"
+)
+
+// Config says how the database is reached.
+type Config struct {
+	DSN               DSN           `env:"POSTGRES_DSN" desc:"address, as URL or in keyword form"`
+	MaxConns          int32         `env:"POSTGRES_MAX_CONNS" envDefault:"16" unit:"connections" desc:"most connections of this process"`
+	MinConns          int32         `env:"POSTGRES_MIN_CONNS" envDefault:"2" unit:"connections" desc:"connections kept open when idle"`
+	ConnectTimeout    time.Duration `env:"POSTGRES_CONNECT_TIMEOUT" envDefault:"3s" unit:"duration" desc:"longest wait for a new connection"`
+	ConnLifetime      time.Duration `env:"POSTGRES_CONN_LIFETIME" envDefault:"30m" unit:"duration" desc:"age at which a connection is replaced, so that load follows a database that moves"`
+	IdleInTransaction time.Duration `env:"POSTGRES_IDLE_IN_TRANSACTION" envDefault:"5s" unit:"duration" desc:"pause within a transaction after which the database ends it; bounds how long a stalled replica holds locks"`
+}
+
+// DSN is the address of a database. It shows itself without password.
+type DSN string
+
+// String returns host, port, database and user.
+func (d DSN) String() string {
+	if d == "" {
+		return ""
+	}
+	cfg, err := pgx.ParseConfig(string(d))
+	if err != nil {
+		return "(not readable)"
+	}
+	return fmt.Sprintf("postgres://%s@%s/%s", cfg.User, net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))), cfg.Database)
+}
+
+// GoString is String, so that %#v leaks nothing.
+func (d DSN) GoString() string { return strconv.Quote(d.String()) }
+
+// MarshalText is String, for encoders.
+func (d DSN) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// DB is a pool of connections. It is safe for concurrent use.
+type DB struct {
+	pool *pgxpool.Pool
+}
+
+// Open makes the pool. It connects in the background: Ping tells whether the database answers.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	pc, err := pgxpool.ParseConfig(string(cfg.DSN))
+	if err != nil {
+		return nil, &model.Error{Kind: model.Invalid, Field: "POSTGRES_DSN", Message: "cannot be read", Cause: err}
+	}
+	if cfg.MaxConns < 1 || cfg.MinConns < 0 || cfg.MinConns > cfg.MaxConns {
+		return nil, model.NewInvalid("POSTGRES_MAX_CONNS", "must be at least 1 and at least POSTGRES_MIN_CONNS")
+	}
+	pc.MaxConns, pc.MinConns = cfg.MaxConns, cfg.MinConns
+	pc.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
+	if cfg.ConnLifetime > 0 {
+		pc.MaxConnLifetime = cfg.ConnLifetime
+		pc.MaxConnLifetimeJitter = cfg.ConnLifetime / 10
+	}
+	params := pc.ConnConfig.RuntimeParams
+	if params["application_name"] == "" {
+		params["application_name"] = "zmsg"
+	}
+	if cfg.IdleInTransaction > 0 {
+		params["idle_in_transaction_session_timeout"] = strconv.FormatInt(cfg.IdleInTransaction.Milliseconds(), 10)
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, translate(err)
+	}
+	return &DB{pool: pool}, nil
+}
+
+// Close waits for calls under way, then closes all connections.
+func (db *DB) Close() { db.pool.Close() }
+
+// Ping asks the database for an answer.
+func (db *DB) Ping(ctx context.Context) error { return translate(db.pool.Ping(ctx)) }
+
+// Stat returns the pool's statistics.
+func (db *DB) Stat() *pgxpool.Stat { return db.pool.Stat() }
+
+// readCommitted begins every transaction that waits for locks: each of its statements must see what
+// was committed while an earlier one waited, whatever isolation is the server's default.
+var readCommitted = pgx.TxOptions{IsoLevel: pgx.ReadCommitted}
+
+const (
+	begin  = "begin isolation level read committed"
+	commit = "commit"
+)
+
+// transact runs the queued queries as one transaction in one round trip. An error rolls all back.
+func (db *DB) transact(ctx context.Context, queue func(*pgx.Batch)) error {
+	b := &pgx.Batch{}
+	b.Queue(begin)
+	queue(b)
+	b.Queue(commit)
+	return translate(db.pool.SendBatch(ctx, b).Close())
+}

@@ -1,0 +1,86 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/zmsg/zmsg/model"
+)
+
+// Retryable reports whether err came from trouble that may pass (connection, resources, conflicts
+// with other transactions, shutdown, a deadline), not from the values that were sent.
+func Retryable(err error) bool { return err != nil && classify(err) == model.Unavailable }
+
+// translate makes an error of the driver one of the model. It is applied once, where an exported
+// method returns.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	var known *model.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	switch kind := classify(err); kind {
+	case model.Unavailable:
+		return model.NewUnavailable("the database is not available", err)
+	case model.Invalid:
+		return &model.Error{Kind: kind, Message: "the database refuses the value", Cause: err}
+	default:
+		return &model.Error{Kind: kind, Message: "the database failed", Cause: err}
+	}
+}
+
+// classify sorts by SQLSTATE. What is not an answer of the server is trouble with the connection, or
+// a context that ended, unless it is a defect of a query of ours.
+func classify(err error) model.Kind {
+	var known *model.Error
+	if errors.As(err, &known) {
+		return known.Kind
+	}
+	// First, because they may wrap an answer of the server, such as a refused login.
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return model.Unavailable
+	}
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		return classifyState(answer.Code)
+	}
+	var scan pgx.ScanArgError
+	if errors.As(err, &scan) || errors.Is(err, pgx.ErrNoRows) || errors.Is(err, pgx.ErrTooManyRows) {
+		return model.Internal
+	}
+	return model.Unavailable
+}
+
+// The SQLSTATEs outside the classes that classifyState knows.
+const (
+	readOnlyTransaction   = "25006" // a standby answers: the database has failed over
+	idleInTransaction     = "25P03" // we stalled, and the server rolled back
+	lockNotAvailable      = "55P03"
+	transactionRolledBack = "25P02"
+)
+
+func classifyState(code string) model.Kind {
+	switch code {
+	case readOnlyTransaction, idleInTransaction, lockNotAvailable, transactionRolledBack:
+		return model.Unavailable
+	}
+	switch code[:min(2, len(code))] {
+	case "08", // connection
+		"40", // deadlock, serialization
+		"53", // resources
+		"57", // shutdown, cancellation
+		"58": // system
+		return model.Unavailable
+	case "22", // data
+		"23", // constraints
+		"54": // limits of the program
+		return model.Invalid
+	}
+	return model.Internal
+}

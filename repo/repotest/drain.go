@@ -1,0 +1,215 @@
+package repotest
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/zmsg/zmsg/model"
+)
+
+var drainTests = []test{
+	{"Drain/MovesAndWrites", movesAndWrites},
+	{"Drain/RefusesWhole", refusesWhole},
+	{"Drain/Opening", drainsOpening},
+	{"Drain/P1_OneOfManyWins", oneOfManyWins},
+	{"Drain/OverlappingItems", overlappingItems},
+	{"Drain/BadValueIsInvalid", badValue},
+	{"Drain/Large", largeBatch},
+}
+
+func apply(t *testing.T, r Repo, b *model.Batch) []int {
+	t.Helper()
+	refused, err := r.Drain.Apply(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return refused
+}
+
+func movesAndWrites(t *testing.T, r Repo) {
+	s := opened(t, r, 3)
+	v := model.NewVersion(1, 8)
+	batch := &model.Batch{
+		Advances: []model.Advance{move(s[2], v), move(s[0], v-1)},
+		Items:    []model.Item{item(9, 1, v), item(2, 1, v-1), tombstone(5, 1, v)},
+	}
+	if refused := apply(t, r, batch); refused != nil {
+		t.Fatalf("refused %v", refused)
+	}
+	for _, it := range batch.Items {
+		wantItem(t, r, it)
+	}
+	s[0].Position, s[2].Position = v-1, v
+	if got := state(t, r); !slices.Equal(got, s) {
+		t.Errorf("shards %+v, want %+v", got, s)
+	}
+	if refused := apply(t, r, batch); !slices.Equal(refused, []int{2, 0}) {
+		t.Errorf("the same batch again: refused %v, want both", refused)
+	}
+	if refused := apply(t, r, &model.Batch{}); refused != nil {
+		t.Errorf("an empty batch is refused: %v", refused)
+	}
+}
+
+// One shard that is not where the batch was read after refuses all of it.
+func refusesWhole(t *testing.T, r Repo) {
+	s := opened(t, r, 2)
+	v := model.NewVersion(1, 3)
+	for name, change := range map[string]func(a *model.Advance){
+		"position": func(a *model.Advance) { a.From++ },
+		"epoch":    func(a *model.Advance) { a.Epoch++ },
+		"home":     func(a *model.Advance) { a.Home = "elsewhere" },
+		"opening":  func(a *model.Advance) { a.Opening = true },
+		"shard":    func(a *model.Advance) { a.Shard = 77 },
+	} {
+		batch := &model.Batch{Advances: []model.Advance{move(s[0], v), move(s[1], v)}, Items: []model.Item{item(1, 1, v)}}
+		change(&batch.Advances[1])
+		if refused := apply(t, r, batch); !slices.Equal(refused, []int{batch.Advances[1].Shard}) {
+			t.Errorf("%s: refused %v", name, refused)
+		}
+		if got, err := r.Feeds.Get(t.Context(), 1); err != nil || got.Version != 0 {
+			t.Errorf("%s: a refused batch wrote %+v, %v", name, got, err)
+		}
+		if got := state(t, r); !slices.Equal(got, s) {
+			t.Errorf("%s: a refused batch moved a shard: %+v", name, got)
+		}
+	}
+}
+
+// The opener drains before the shard is ready, and then its Confirm names the new position.
+func drainsOpening(t *testing.T, r Repo) {
+	s := opened(t, r, 1)
+	claimed, _, err := r.Shards.Claim(t.Context(), "r", []model.Claim{{Shard: 0, Epoch: 1, Home: "new"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := model.NewVersion(1, 4)
+	if refused := apply(t, r, &model.Batch{Advances: []model.Advance{move(s[0], v)}}); refused == nil {
+		t.Error("a drain of the ended epoch was accepted")
+	}
+	a := move(claimed[0], v)
+	if refused := apply(t, r, &model.Batch{Advances: []model.Advance{a}}); refused == nil {
+		t.Error("a drain that is not the opener's was accepted before the shard is ready")
+	}
+	a.Opening = true
+	if refused := apply(t, r, &model.Batch{Advances: []model.Advance{a}, Items: []model.Item{item(1, 1, v)}}); refused != nil {
+		t.Fatal("the opener's drain was refused")
+	}
+	wantItem(t, r, item(1, 1, v))
+	if confirmed, err := r.Shards.Confirm(t.Context(), claimed); err != nil || len(confirmed) != 0 {
+		t.Errorf("Confirm at the old position: %v, %v", confirmed, err)
+	}
+	claimed[0].Position = v
+	if confirmed, err := r.Shards.Confirm(t.Context(), claimed); err != nil || len(confirmed) != 1 {
+		t.Errorf("Confirm at the new position: %v, %v", confirmed, err)
+	}
+}
+
+func oneOfManyWins(t *testing.T, r Repo) {
+	s := opened(t, r, 4)
+	const rounds, drainers = 10, 8
+	for round := range rounds {
+		var wins atomic.Int32
+		var winner atomic.Int64
+		var g errgroup.Group
+		for d := range drainers {
+			g.Go(func() error {
+				var b model.Batch
+				for _, k := range rand.Perm(len(s)) {
+					b.Advances = append(b.Advances, move(s[k], model.NewVersion(1, int64(round+1))))
+				}
+				b.Items = []model.Item{item(model.ID(round+1), model.ID(d+1), 1)}
+				refused, err := r.Drain.Apply(t.Context(), &b)
+				if err == nil && len(refused) == 0 {
+					wins.Add(1)
+					winner.Store(int64(d + 1))
+				}
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if wins.Load() != 1 {
+			t.Fatalf("round %d: %d drainers moved the same shards", round, wins.Load())
+		}
+		wantItem(t, r, item(model.ID(round+1), model.ID(winner.Load()), 1))
+		s = state(t, r)
+	}
+}
+
+// Rounds that write the same items in any order all come through, and the newest version stays.
+func overlappingItems(t *testing.T, r Repo) {
+	const writers, rounds, items = 6, 15, 40
+	var version atomic.Int64
+	var mu sync.Mutex
+	newest := make(map[model.ID]model.Version)
+	var g errgroup.Group
+	for range writers {
+		g.Go(func() error {
+			for range rounds {
+				var b model.Batch
+				for _, k := range rand.Perm(items)[:items/2] {
+					id, v := model.ID(k+1), model.Version(version.Add(1))
+					b.Items = append(b.Items, item(id, 1, v))
+					mu.Lock()
+					newest[id] = max(newest[id], v)
+					mu.Unlock()
+				}
+				if _, err := r.Drain.Apply(t.Context(), &b); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for id, v := range newest {
+		wantItem(t, r, item(id, 1, v))
+	}
+}
+
+// A value that SQL refuses is told from trouble that passes, and takes the whole batch with it.
+func badValue(t *testing.T, r Repo) {
+	s := opened(t, r, 1)
+	bad := item(1, 1, 1)
+	bad.ID = -1
+	b := &model.Batch{Advances: []model.Advance{move(s[0], 9)}, Items: []model.Item{bad, item(2, 1, 1)}}
+	if _, err := r.Drain.Apply(t.Context(), b); model.KindOf(err) != model.Invalid {
+		t.Fatalf("a bad value: %v", err)
+	}
+	if got := state(t, r); got[0].Position != 0 {
+		t.Errorf("a failed batch moved the shard to %d", got[0].Position)
+	}
+	b.Items = b.Items[1:]
+	if refused := apply(t, r, b); refused != nil {
+		t.Errorf("without the bad item: refused %v", refused)
+	}
+	wantItem(t, r, item(2, 1, 1))
+}
+
+func largeBatch(t *testing.T, r Repo) {
+	const n = 10_000
+	var b model.Batch
+	for _, k := range rand.Perm(n) {
+		b.Items = append(b.Items, item(model.ID(k+1), model.ID(k%100), 1))
+	}
+	if refused := apply(t, r, &b); refused != nil {
+		t.Fatal(refused)
+	}
+	var all []model.ID
+	for _, it := range b.Items {
+		all = append(all, it.ID)
+	}
+	got, err := r.Feeds.GetMany(t.Context(), all)
+	if err != nil || len(got) != n {
+		t.Fatalf("read %d of %d items: %v", len(got), n, err)
+	}
+}
