@@ -144,7 +144,7 @@ func (s *store) Mint(_ context.Context, n int) ([]model.ID, error) {
 	return ids, nil
 }
 
-func (s *store) Remember(_ context.Context, key string, result []byte, _ time.Duration) ([]byte, bool, error) {
+func (s *store) Remember(_ context.Context, key string, result []byte) ([]byte, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if first, known := s.results[key]; known {

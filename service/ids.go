@@ -1,7 +1,6 @@
 package service
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,17 +13,12 @@ import (
 // MaxMint is the highest number of IDs of one request.
 const MaxMint = 10_000
 
-// DefaultResultTTL is how long the answer to a request for IDs is remembered, unless IDsDeps says otherwise.
-const DefaultResultTTL = 24 * time.Hour
-
-// IDsDeps are the parts that IDs works with. All are required but ResultTTL.
+// IDsDeps are the parts that IDs works with. All are required.
 type IDsDeps struct {
 	Minter  Minter
 	Results Results
 	// Decode takes an ID apart.
 	Decode func(model.ID) (t time.Time, node, sequence int)
-	// ResultTTL is how long a request with an idempotency key can be repeated; defaults to DefaultResultTTL.
-	ResultTTL time.Duration
 }
 
 // IDs makes and explains IDs. Its methods are safe for concurrent use.
@@ -32,7 +26,6 @@ type IDs struct{ deps IDsDeps }
 
 // NewIDs returns IDs over its parts.
 func NewIDs(deps IDsDeps) *IDs {
-	deps.ResultTTL = cmp.Or(deps.ResultTTL, DefaultResultTTL)
 	return &IDs{deps: deps}
 }
 
@@ -50,7 +43,7 @@ func (s *IDs) Mint(ctx context.Context, count int, idempotencyKey, fingerprint s
 		return ids, false, nil
 	}
 	record := appendMinted(nil, fingerprint, ids)
-	stored, replayed, err := s.deps.Results.Remember(ctx, storedKey("ids", idempotencyKey), record, s.deps.ResultTTL)
+	stored, replayed, err := s.deps.Results.Remember(ctx, storedKey("ids", idempotencyKey), record)
 	if err != nil {
 		return nil, false, unknownIfEnded(err)
 	}

@@ -4,7 +4,6 @@ package service
 
 import (
 	"context"
-	"time"
 
 	"github.com/zmsg/zmsg/model"
 )
@@ -53,5 +52,6 @@ type Minter interface {
 // Results remembers the answers to requests that have no item to store their key with.
 type Results interface {
 	// Remember stores result under key unless the key is known, and returns what is stored now.
-	Remember(ctx context.Context, key string, result []byte, ttl time.Duration) (stored []byte, replayed bool, err error)
+	// How long it is remembered is its own matter.
+	Remember(ctx context.Context, key string, result []byte) (stored []byte, replayed bool, err error)
 }
