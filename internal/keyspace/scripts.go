@@ -1,0 +1,85 @@
+package keyspace
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua/*.lua
+var luaFiles embed.FS
+
+// Name is the name of a script, the stem of its file in lua/.
+type Name int
+
+// The scripts. Each one but Open compares the shard's epoch with the caller's and answers STALE when
+// they differ.
+const (
+	Read    Name = iota // entries of a shard, and its event tip
+	Fill                // store in L2 what SQL said, unless the key was written since
+	Write               // every write: version, pinned entry, stream, event, idempotency key
+	Evict               // drop an entry that is not pinned, tell every replica
+	Release             // unpin what is committed up to a position, record the position
+	Pending             // a page of the queued writes, without their contents
+	Recall              // store an answer under an idempotency key, or return the one that is there
+	Open                // make an epoch the one that is served
+	names
+)
+
+var files = [names]string{"read", "fill", "write", "evict", "release", "pending", "recall", "open"}
+
+// Scripts are the scripts as one Redis process knows them. The identity of the process is part of
+// their text, and only the opening of an epoch loads them: a call that reaches another process, or the
+// same one restarted, is answered NOSCRIPT and does nothing. That is the fence that keeps a replica
+// from writing to a Redis which is not, or is no longer, the home of the shard.
+type Scripts struct {
+	Process string
+	scripts []*redis.Script
+}
+
+// NewScripts returns the scripts for one Redis process, named as redisconn.Identity names it.
+func NewScripts(process string) (*Scripts, error) {
+	if strings.ContainsAny(process, "\n\r") || process == "" {
+		return nil, fmt.Errorf("keyspace: %q is no identity of a Redis process", process)
+	}
+	sc := &Scripts{Process: process}
+	for _, f := range files {
+		body, err := luaFiles.ReadFile("lua/" + f + ".lua")
+		if err != nil {
+			return nil, fmt.Errorf("keyspace: %w", err)
+		}
+		text := "-- zmsg " + f + ", for the process " + process + " only\n" + string(body)
+		sc.scripts = append(sc.scripts, redis.NewScript(text))
+	}
+	return sc, nil
+}
+
+// All returns what the opening loads.
+func (sc *Scripts) All() []*redis.Script { return sc.scripts }
+
+// Cmd returns the call of a script. It is for a client that does not repeat commands.
+func (sc *Scripts) Cmd(ctx context.Context, n Name, keys []string, args ...any) *redis.Cmd {
+	all := make([]any, 0, 3+len(keys)+len(args))
+	all = append(all, "evalsha", sc.scripts[n].Hash(), len(keys))
+	for _, k := range keys {
+		all = append(all, k)
+	}
+	cmd := redis.NewCmd(ctx, append(all, args...)...)
+	cmd.SetFirstKeyPos(3)
+	return cmd
+}
+
+// Refused reports whether Redis refused a script without having done anything, because the shard's
+// epoch is another one (STALE), the process is not the one that was opened (NOSCRIPT), or it is no
+// master any more (READONLY).
+func Refused(err error) bool {
+	if err == nil {
+		return false
+	}
+	msg := err.Error()
+	return strings.HasPrefix(msg, "STALE") || strings.HasPrefix(msg, "NOSCRIPT") ||
+		strings.HasPrefix(msg, "READONLY") || strings.HasPrefix(msg, "MOVED")
+}

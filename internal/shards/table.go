@@ -1,0 +1,310 @@
+// Package shards holds a replica's permissions: under which epoch, and on which Redis process, it may
+// use each shard now. The Keeper renews them in SQL, notices when a home is lost and opens a new
+// epoch; the Table is what everybody else looks at.
+package shards
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/model"
+)
+
+// Grant is the permission to use one shard in Redis under one epoch. An era is a replica's own count
+// of how often it began to follow the shard: whatever it remembers of an earlier era is not trusted.
+type Grant struct {
+	Shard   int
+	Epoch   int64
+	Era     uint32
+	Scripts *keyspace.Scripts
+}
+
+// Table is the state of all shards as one replica sees it. Its methods are safe for concurrent use.
+type Table struct {
+	space *keyspace.Space
+	start time.Time // base of the monotonic clock
+	until atomic.Int64
+	rows  []row
+
+	sqlDown   atomic.Bool
+	redisDown atomic.Bool
+	members   atomic.Pointer[members]
+	poke      chan struct{} // wakes the Keeper
+}
+
+type row struct {
+	grant atomic.Pointer[Grant]
+
+	mu       sync.Mutex
+	era      uint32
+	epoch    int64         // served, by SQL's word; 0: none is ready
+	position model.Version // SQL's, as last heard
+	released model.Version
+	doubted  bool          // a script refused the current grant
+	changed  chan struct{} // closed and replaced when released or grant changes
+}
+
+type members struct {
+	index, count int
+	alive        []string
+}
+
+// NewTable returns a table without any permission.
+func NewTable(space *keyspace.Space) *Table {
+	t := &Table{space: space, start: time.Now(), rows: make([]row, space.Shards()), poke: make(chan struct{}, 1)}
+	for i := range t.rows {
+		t.rows[i].changed = make(chan struct{})
+	}
+	t.members.Store(&members{})
+	return t
+}
+
+// now is the replica's own monotonic clock.
+func (t *Table) now() time.Duration { return time.Since(t.start) }
+
+// Grant returns the permission for a shard, nil if there is none now.
+func (t *Table) Grant(s int) *Grant {
+	g := t.rows[s].grant.Load()
+	if g == nil || int64(t.now()) >= t.until.Load() {
+		return nil
+	}
+	return g
+}
+
+// Holds reports whether g is still in force. It is asked again before an answer is given.
+func (t *Table) Holds(g *Grant) bool { return t.Grant(g.Shard) == g }
+
+// AwaitGrant returns the permission for a shard as soon as there is one that is not old (nil: any).
+// It gives up after patience, or at once when Redis is known to be away.
+func (t *Table) AwaitGrant(ctx context.Context, s int, old *Grant, patience time.Duration) (*Grant, error) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		changed := t.changed(s)
+		if g := t.Grant(s); g != nil && g != old {
+			return g, nil
+		}
+		if t.redisDown.Load() {
+			return nil, model.NewUnavailable("the queue is out of reach", nil)
+		}
+		t.Poke()
+		select {
+		case <-ctx.Done():
+			return nil, model.NewUnavailable("gave up waiting for the queue", ctx.Err())
+		case <-timer.C:
+			return nil, model.NewUnavailable("the queue is being opened", nil)
+		case <-changed:
+		}
+	}
+}
+
+// Doubt gives up a permission because Redis refused it or because events were missed. The Keeper finds
+// out what is true and enters the epoch anew, or opens another one.
+func (t *Table) Doubt(g *Grant) {
+	r := &t.rows[g.Shard]
+	r.mu.Lock()
+	if r.grant.CompareAndSwap(g, nil) {
+		r.doubted = true
+		r.broadcast()
+	}
+	r.mu.Unlock()
+	t.Poke()
+}
+
+// Poke makes the Keeper look now.
+func (t *Table) Poke() {
+	select {
+	case t.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Released says that SQL holds everything of the shard up to v, and the queue no longer does.
+func (t *Table) Released(g *Grant, v model.Version) {
+	r := &t.rows[g.Shard]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v > r.released && r.grant.Load() == g {
+		r.released = v
+		r.position = max(r.position, v)
+		r.broadcast()
+	}
+}
+
+// ReleasedUpTo returns the released position as this replica has heard of it.
+func (t *Table) ReleasedUpTo(s int) model.Version {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.released
+}
+
+// Position returns up to where SQL holds the shard's writes, as last heard.
+func (t *Table) Position(s int) model.Version {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.position
+}
+
+// sqlPatience bounds how late a waiter notices that SQL has gone.
+const sqlPatience = 200 * time.Millisecond
+
+// AwaitReleased waits until the shard's released position has passed v under the grant's epoch. It
+// returns false when the epoch ended first: then SQL alone can tell what became of the write.
+func (t *Table) AwaitReleased(ctx context.Context, g *Grant, v model.Version) (bool, error) {
+	r := &t.rows[g.Shard]
+	tick := time.NewTicker(sqlPatience)
+	defer tick.Stop()
+	for {
+		r.mu.Lock()
+		released, changed := r.released, r.changed
+		r.mu.Unlock()
+		if cur := r.grant.Load(); cur == nil || cur.Epoch != g.Epoch {
+			return false, nil
+		}
+		if released >= v {
+			return true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, model.NewUnavailable("the write is queued, but was not stored in time", ctx.Err())
+		case <-tick.C:
+			if t.sqlDown.Load() {
+				return false, model.NewUnavailable("the write is queued, but the database is out of reach", nil)
+			}
+		case <-changed:
+		}
+	}
+}
+
+// SQLDown reports whether the last renewal found SQL out of reach.
+func (t *Table) SQLDown() bool { return t.sqlDown.Load() }
+
+// RedisDown reports whether the last look found Redis out of reach.
+func (t *Table) RedisDown() bool { return t.redisDown.Load() }
+
+// Owns reports whether draining shard s falls to this replica. It is advice that spreads the work:
+// two replicas may believe it for a moment, and the compare-and-set of the position keeps them apart.
+func (t *Table) Owns(s int) bool {
+	m := t.members.Load()
+	return m.count > 0 && s%m.count == m.index
+}
+
+// Alive returns the replicas that hold permissions, by name.
+func (t *Table) Alive() []string { return t.members.Load().alive }
+
+// Leads reports whether work that one replica should do falls to this one.
+func (t *Table) Leads() bool {
+	m := t.members.Load()
+	return m.count > 0 && m.index == 0
+}
+
+// Granted returns how many shards this replica may use now.
+func (t *Table) Granted() int {
+	n := 0
+	for s := range t.rows {
+		if t.Grant(s) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Shards returns the number of shards.
+func (t *Table) Shards() int { return len(t.rows) }
+
+func (t *Table) changed(s int) <-chan struct{} {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// broadcast wakes everybody who waits on the row. The caller holds mu.
+func (r *row) broadcast() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// leave gives up the permission of a shard.
+func (t *Table) leave(s int) {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.grant.Swap(nil) != nil {
+		r.broadcast()
+	}
+}
+
+// prepare returns the grant that enter will publish.
+func (t *Table) prepare(s int, epoch int64, scripts *keyspace.Scripts) *Grant {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.era++
+	return &Grant{Shard: s, Epoch: epoch, Era: r.era, Scripts: scripts}
+}
+
+// enter publishes a grant, unless SQL has told of another epoch meanwhile. released is the position
+// that Redis held when the replica began to follow.
+func (t *Table) enter(g *Grant, released model.Version) {
+	r := &t.rows[g.Shard]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.epoch != g.Epoch {
+		return
+	}
+	r.doubted = false
+	r.released = released
+	r.grant.Store(g)
+	r.broadcast()
+}
+
+// heard keeps what a heartbeat told of a shard. It reports whether a grant has ended by that.
+func (t *Table) heard(sh model.Shard) bool {
+	r := &t.rows[sh.Shard]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.position = max(r.position, sh.Position)
+	r.epoch = 0
+	if sh.Ready {
+		r.epoch = sh.Epoch
+	}
+	if g := r.grant.Load(); g != nil && g.Epoch != r.epoch {
+		r.grant.Store(nil)
+		r.broadcast()
+		return true
+	}
+	return false
+}
+
+// doubt makes the next look probe the shard before it is entered.
+func (t *Table) doubt(s int) {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.doubted = true
+}
+
+// isDoubted reports whether a grant was refused since the shard was last entered.
+func (t *Table) isDoubted(s int) bool {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.doubted
+}
+
+// setMembers keeps which replicas share the work.
+func (t *Table) setMembers(alive []string, me string) {
+	m := &members{count: len(alive), alive: alive}
+	for i, name := range alive {
+		if name == me {
+			m.index = i
+		}
+	}
+	t.members.Store(m)
+}

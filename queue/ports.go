@@ -1,0 +1,52 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/zmsg/zmsg/internal/shards"
+	"github.com/zmsg/zmsg/model"
+)
+
+// Loader tells what an item is that L2 does not hold.
+type Loader interface {
+	// Guess answers from memory alone: absent means that no write of the item happened up to the event
+	// tip that is returned. ok is false when memory cannot tell.
+	Guess(g *shards.Grant, id model.ID) (tip uint64, ok bool)
+	// Load returns the item as SQL or the filter knows it, version 0 if there is none; tip is the
+	// event tip that was read when L2 missed it.
+	Load(ctx context.Context, g *shards.Grant, id model.ID, tip uint64) (model.Item, error)
+}
+
+// Observer is told of own writes, before they are answered: what this replica remembers of the item
+// is older from now on.
+type Observer interface {
+	Wrote(g *shards.Grant, it *model.Item)
+}
+
+// Store is the SQL side of the drain.
+type Store interface {
+	// Apply commits a batch in one transaction. Shards that do not stand where the batch says are
+	// returned, and then nothing is committed.
+	Apply(ctx context.Context, b *model.Batch) (refused []int, err error)
+	// Shards returns the state of all shards.
+	Shards(ctx context.Context) ([]model.Shard, error)
+	// Get returns the item's row, version 0 if there is none.
+	Get(ctx context.Context, id model.ID) (model.Item, error)
+	// Tombstones returns rows of items deleted before olderThan, with IDs after after.
+	Tombstones(ctx context.Context, olderThan time.Time, after model.ID, limit int) ([]model.Tombstone, error)
+	// RemoveTombstones removes rows whose version is unchanged.
+	RemoveTombstones(ctx context.Context, list []model.Tombstone) (int64, error)
+}
+
+// Config of the queue.
+type Config struct {
+	Durability         string        `env:"QUEUE_DURABILITY" envDefault:"memory" unit:"level" desc:"what a 202 survives: memory (Redis has it, and writes it down as it is configured to)"`
+	Workers            int           `env:"QUEUE_WORKERS" envDefault:"2" unit:"workers" desc:"drains of this replica under way at the same time"`
+	BatchItems         int           `env:"QUEUE_BATCH_ITEMS" envDefault:"4096" unit:"writes" desc:"most writes in one transaction of the drain"`
+	BatchBytes         int64         `env:"QUEUE_BATCH_BYTES" envDefault:"8388608" unit:"bytes" desc:"about the most content in one transaction of the drain"`
+	AwaitTimeout       time.Duration `env:"QUEUE_AWAIT_TIMEOUT" envDefault:"10s" unit:"duration" desc:"longest wait of a synchronous write for its commit"`
+	EventsKept         int64         `env:"QUEUE_EVENTS_KEPT" envDefault:"8192" unit:"events" desc:"events kept for each shard; a replica that is further behind starts anew"`
+	IdempotencyTTL     time.Duration `env:"IDEMPOTENCY_TTL" envDefault:"24h" unit:"duration" desc:"how long an Idempotency-Key is remembered at least"`
+	TombstoneRetention time.Duration `env:"TOMBSTONE_RETENTION" envDefault:"24h" unit:"duration" desc:"how long the row of a deleted item is kept"`
+}

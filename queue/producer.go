@@ -1,0 +1,318 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zmsg/zmsg/internal/failpoint"
+	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/redisconn"
+	"github.com/zmsg/zmsg/internal/shards"
+	"github.com/zmsg/zmsg/model"
+)
+
+// Producer queues writes.
+type Producer struct {
+	cfg      Config
+	space    *keyspace.Space
+	table    *shards.Table
+	pipe     *redisconn.Pipeline
+	loader   Loader
+	observer Observer
+	drainer  *Drainer
+	store    Store
+}
+
+// ProducerDeps are what a Producer works with.
+type ProducerDeps struct {
+	Space    *keyspace.Space
+	Table    *shards.Table
+	Pipe     *redisconn.Pipeline
+	Loader   Loader
+	Observer Observer
+	Drainer  *Drainer
+	Store    Store
+}
+
+// NewProducer returns a Producer.
+func NewProducer(cfg Config, d ProducerDeps) *Producer {
+	return &Producer{cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, loader: d.Loader,
+		observer: d.Observer, drainer: d.Drainer, store: d.Store}
+}
+
+const (
+	// patience is how long a write waits for a shard that is being opened.
+	patience = 2 * time.Second
+	// attempts bounds how often one write is tried again after an answer that says nothing was done.
+	attempts = 6
+)
+
+// Durability names what a queued write survives.
+func (p *Producer) Durability() string { return p.cfg.Durability }
+
+// Ready refuses what could not be finished now, before anything is done.
+func (p *Producer) Ready(store model.Store) error {
+	if p.table.RedisDown() {
+		return model.NewUnavailable("writes are not possible: the queue is out of reach", nil)
+	}
+	if store != model.StoreDelayed && p.table.SQLDown() {
+		return model.NewUnavailable("synchronous writes are not possible: the database is out of reach; store=delayed is", nil)
+	}
+	return nil
+}
+
+// Write runs the write script until it has an outcome. An error means that the outcome is unknown.
+func (p *Producer) Write(ctx context.Context, w *model.Write) (model.WriteResult, error) {
+	s := p.space.Shard(w.ID)
+	c := call{Write: w, keys: []string{p.space.Meta(s), p.space.Entry(s, w.ID), p.space.Queue(s), p.space.Events(s), p.space.Gen(s)}}
+	g := p.table.Grant(s)
+	for range attempts {
+		if g == nil {
+			var err error
+			if g, err = p.table.AwaitGrant(ctx, s, nil, patience); err != nil {
+				return model.WriteResult{}, err
+			}
+		}
+		if c.snapshotOf != g {
+			c.forget()
+			if tip, ok := p.loader.Guess(g, w.ID); ok {
+				c.remember(g, tip, &model.Item{ID: w.ID})
+			}
+		}
+		reply, err := p.run(ctx, g, &c)
+		if keyspace.Refused(err) { // nothing was done: find out where the shard's home is, try there
+			p.table.Doubt(g)
+			if g, err = p.table.AwaitGrant(ctx, s, g, patience); err != nil {
+				return model.WriteResult{}, err
+			}
+			continue
+		}
+		if err != nil {
+			return model.WriteResult{}, model.NewUnavailable("the queue did not answer; the outcome is unknown", err)
+		}
+		if tip, load := reply.load(); load {
+			it, err := p.loader.Load(ctx, g, w.ID, tip)
+			if err != nil {
+				return model.WriteResult{}, err
+			}
+			c.remember(g, tip, &it)
+			continue
+		}
+		return p.finish(g, w, reply)
+	}
+	return model.WriteResult{}, model.NewUnavailable("the item changes too fast", nil)
+}
+
+// call is a write on its way, with what is known of an item that L2 does not hold.
+type call struct {
+	*model.Write
+	keys       []string
+	snapshotOf *shards.Grant
+	tip        string
+	snapshot   []byte
+}
+
+func (c *call) forget() { c.snapshotOf, c.tip, c.snapshot = nil, "", nil }
+
+func (c *call) remember(g *shards.Grant, tip uint64, it *model.Item) {
+	c.snapshotOf, c.tip = g, strconv.FormatUint(tip, 10)
+	c.snapshot = keyspace.AppendSnapshot(nil, it, g.Epoch)
+}
+
+func (p *Producer) run(ctx context.Context, g *shards.Grant, c *call) (writeReply, error) {
+	op := "v"
+	if c.Op == model.OpDelete {
+		op = "d"
+	}
+	cmd := g.Scripts.Cmd(ctx, keyspace.Write, c.keys,
+		g.Epoch, op, keyspace.Stripe(c.ID), int64(c.ID), int64(c.AuthorID), c.Kind, []byte(c.Content), c.At.UnixMilli(),
+		condition(c.Cond), c.tip, c.snapshot, p.space.Prefix(g.Shard),
+		c.IdempotencyKey, c.Fingerprint, int64(p.cfg.IdempotencyTTL/time.Second))
+	if err := p.pipe.Do(ctx, cmd); err != nil {
+		return nil, err
+	}
+	if err := failpoint.Hit("write.after_script"); err != nil {
+		return nil, err
+	}
+	reply, err := cmd.Slice()
+	if err == nil && len(reply) == 0 {
+		err = errors.New("empty reply of the write script")
+	}
+	return reply, err
+}
+
+// condition is a write's precondition as the script reads it.
+func condition(c model.Cond) string {
+	switch {
+	case c.Absent:
+		return "a"
+	case len(c.Match) > 0:
+		var b strings.Builder
+		b.WriteByte('m')
+		for i, v := range c.Match {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(keyspace.Hex(v))
+		}
+		return b.String()
+	case c.Exists:
+		return "x"
+	default:
+		return ""
+	}
+}
+
+// writeReply is the reply of the write script, see lua/write.lua.
+type writeReply []any
+
+func (r writeReply) text(i int) string {
+	if i < len(r) {
+		if s, ok := r[i].(string); ok {
+			return s
+		}
+	}
+	return ""
+}
+
+func (r writeReply) number(i int) int64 {
+	if i < len(r) {
+		if n, ok := r[i].(int64); ok {
+			return n
+		}
+	}
+	return 0
+}
+
+func (r writeReply) load() (tip uint64, ok bool) {
+	return uint64(r.number(1)), r.text(0) == "load" //nolint:gosec // sequences are not negative
+}
+
+// finish turns a reply into a result. A write that was made is told to the caches first.
+func (p *Producer) finish(g *shards.Grant, w *model.Write, r writeReply) (model.WriteResult, error) {
+	res := model.WriteResult{ID: w.ID}
+	var err error
+	switch r.text(0) {
+	case "ok":
+		created, perr := strconv.ParseInt(r.text(2), 10, 64)
+		author, perr2 := strconv.ParseInt(r.text(4), 10, 64)
+		if err = errors.Join(perr, perr2); err != nil {
+			return res, fmt.Errorf("reply of the write script: %w", err)
+		}
+		res.Outcome = model.OutcomeApplied
+		res.Version = model.NewVersion(g.Epoch, r.number(1))
+		res.CreatedAt, res.UpdatedAt = time.UnixMilli(created).UTC(), w.At
+		res.Created = r.number(3) == 0
+		p.observer.Wrote(g, &model.Item{ID: w.ID, AuthorID: model.ID(author), Version: res.Version, Deleted: w.Op == model.OpDelete})
+		p.drainer.Wake(g.Shard)
+	case "none":
+		res.Outcome = model.OutcomeUnchanged
+		res.Version, err = keyspace.ParseHex(r.text(1))
+	case "cond":
+		res.Outcome = model.OutcomeCondFailed
+		res.Version, err = keyspace.ParseHex(r.text(1))
+	case "author":
+		res.Outcome = model.OutcomeAuthorConflict
+	case "reused":
+		res.Outcome = model.OutcomeKeyReused
+	case "replay":
+		res, err = parseReplay(r.text(1))
+	default:
+		err = fmt.Errorf("reply of the write script: %q", r.text(0))
+	}
+	if err != nil {
+		return res, err
+	}
+	if !p.table.Holds(g) {
+		return res, model.NewUnavailable("the shard moved while it was written; the outcome is unknown", nil)
+	}
+	return res, nil
+}
+
+// parseReplay reads what the script stored with an idempotency key: id|epoch|seq|created|updated|existed.
+func parseReplay(s string) (model.WriteResult, error) {
+	var n [6]int64
+	f := strings.Split(s, "|")
+	if len(f) != len(n) {
+		return model.WriteResult{}, fmt.Errorf("stored result %q is damaged", s)
+	}
+	for i := range f {
+		var err error
+		if n[i], err = strconv.ParseInt(f[i], 10, 64); err != nil {
+			return model.WriteResult{}, fmt.Errorf("stored result is damaged: %w", err)
+		}
+	}
+	return model.WriteResult{
+		Outcome: model.OutcomeApplied, ID: model.ID(n[0]), Version: model.NewVersion(n[1], n[2]),
+		CreatedAt: time.UnixMilli(n[3]).UTC(), UpdatedAt: time.UnixMilli(n[4]).UTC(),
+		Created: n[5] == 0, Replayed: true,
+	}, nil
+}
+
+// Await returns when SQL holds version v of the item, or a later one.
+func (p *Producer) Await(ctx context.Context, id model.ID, v model.Version) error {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.AwaitTimeout)
+	defer cancel()
+	s := p.space.Shard(id)
+	for {
+		if g := p.table.Grant(s); g != nil && g.Epoch == v.Epoch() {
+			p.drainer.Expect(s, v)
+			if released, err := p.table.AwaitReleased(ctx, g, v); released || err != nil {
+				return err
+			}
+			continue
+		}
+		// The epoch of the write has ended, or is being entered anew: SQL tells.
+		stored, err := p.stored(ctx, id, v)
+		if stored || err != nil {
+			return err
+		}
+		g, err := p.table.AwaitGrant(ctx, s, nil, p.cfg.AwaitTimeout)
+		if err != nil {
+			return err
+		}
+		if g.Epoch <= v.Epoch() {
+			continue
+		}
+		// Whatever was still queued has been drained before this epoch was opened.
+		if stored, err = p.stored(ctx, id, v); stored || err != nil {
+			return err
+		}
+		return model.NewUnavailable("the queue moved and lost sight of the write; the outcome is unknown", nil)
+	}
+}
+
+// stored reports whether SQL holds version v of the item, or a later one.
+func (p *Producer) stored(ctx context.Context, id model.ID, v model.Version) (bool, error) {
+	it, err := p.store.Get(ctx, id)
+	return it.Version >= v, err
+}
+
+// Remember stores result under key unless the key is known, and returns what is stored.
+func (p *Producer) Remember(ctx context.Context, key string, result []byte) ([]byte, bool, error) {
+	s := p.space.ShardOfKey(key)
+	g, err := p.table.AwaitGrant(ctx, s, nil, patience)
+	if err != nil {
+		return nil, false, err
+	}
+	cmd := g.Scripts.Cmd(ctx, keyspace.Recall, []string{p.space.Meta(s)},
+		g.Epoch, p.space.Prefix(s), key, result, int64(p.cfg.IdempotencyTTL/time.Second))
+	if err := p.pipe.Do(ctx, cmd); err != nil {
+		if keyspace.Refused(err) {
+			p.table.Doubt(g)
+		}
+		return nil, false, model.NewUnavailable("the answer could not be stored under its key", err)
+	}
+	reply, err := cmd.Slice()
+	if err != nil {
+		return nil, false, fmt.Errorf("reply of the recall script: %w", err)
+	}
+	if known := writeReply(reply); known.number(0) == 1 {
+		return []byte(known.text(1)), true, nil
+	}
+	return result, false, nil
+}

@@ -1,0 +1,210 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/shards"
+	"github.com/zmsg/zmsg/model"
+)
+
+// read collects what the shards hold after their positions, of all of them in one pipeline.
+func (w *worker) read(ctx context.Context, list []int) (*batch, error) {
+	b := &batch{}
+	var parts []part
+	for _, s := range list {
+		if g := w.table.Grant(s); g != nil {
+			parts = append(parts, part{grant: g, from: w.after(g)})
+		}
+	}
+	if len(parts) == 0 {
+		return b, nil
+	}
+	count := max(1, min(w.perShard, w.cfg.BatchItems/len(parts)))
+	pipe := w.redis.Client().Pipeline()
+	replies := make([]*redis.XMessageSliceCmd, len(parts))
+	for i, p := range parts {
+		replies[i] = pipe.XRangeN(ctx, w.space.Queue(p.grant.Shard), "("+keyspace.StreamID(p.from), "+", int64(count))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("read the queue: %w", err)
+	}
+	var bytes int64
+	for i, p := range parts {
+		messages := replies[i].Val()
+		if len(messages) == 0 {
+			b.settled = append(b.settled, p)
+			continue
+		}
+		if len(messages) == count {
+			b.more = append(b.more, p.grant.Shard)
+		}
+		for _, m := range messages {
+			it, err := parseWrite(m)
+			if err != nil {
+				return nil, fmt.Errorf("shard %d: %w", p.grant.Shard, err)
+			}
+			bytes += int64(len(it.Content))
+			p.writes = append(p.writes, it)
+		}
+		p.to = p.writes[len(p.writes)-1].Version
+		b.parts = append(b.parts, p)
+	}
+	b.merge()
+	w.adapt(bytes, b.writes)
+	return b, nil
+}
+
+// adapt keeps the content of a batch near its limit, going by the sizes just seen.
+func (w *worker) adapt(bytes int64, writes int) {
+	switch {
+	case bytes > w.cfg.BatchBytes:
+		w.perShard = max(1, w.perShard/2)
+	case bytes < w.cfg.BatchBytes/4 && writes > 0:
+		w.perShard = min(w.cfg.BatchItems, w.perShard*2)
+	}
+}
+
+// parseWrite decodes an entry of a shard's stream: one field, named by operation and item.
+func parseWrite(m redis.XMessage) (model.Item, error) {
+	var it model.Item
+	v, ok := keyspace.ParseStreamID(m.ID)
+	if !ok {
+		return it, fmt.Errorf("stream entry %s: its ID is no version", m.ID)
+	}
+	for field, value := range m.Values {
+		record, isText := value.(string)
+		if len(field) < 2 || !isText {
+			break
+		}
+		id, err := strconv.ParseInt(field[1:], 10, 64)
+		if err != nil {
+			break
+		}
+		it.ID = model.ID(id)
+		if err := keyspace.ParseRecord([]byte(record), &it); err != nil {
+			return it, fmt.Errorf("stream entry %s: %w", m.ID, err)
+		}
+		it.Version, it.Deleted = v, field[0] == 'd'
+		return it, nil
+	}
+	return it, fmt.Errorf("stream entry %s is damaged", m.ID)
+}
+
+// releaseChunk is how many entries one call of the release script handles: it blocks Redis meanwhile.
+const releaseChunk = 512
+
+// release unpins what is committed, shard by shard, in as few pipelines as it takes. A shard that had
+// nothing to commit may still have a release that its predecessor did not finish.
+func (w *worker) release(ctx context.Context, b *batch) error {
+	var todo []part
+	for _, p := range b.parts {
+		todo = append(todo, p)
+	}
+	for _, p := range b.settled {
+		if p.from > w.table.ReleasedUpTo(p.grant.Shard) {
+			p.to = p.from
+			todo = append(todo, p)
+		}
+	}
+	for len(todo) > 0 {
+		pipe := w.redis.Client().Pipeline()
+		replies := make([]*redis.Cmd, len(todo))
+		for i, p := range todo {
+			replies[i] = w.releaseCmd(ctx, p)
+			_ = pipe.Process(ctx, replies[i]) // only queues
+		}
+		_, _ = pipe.Exec(ctx) // each reply holds its own error
+		var rest []part
+		for i, p := range todo {
+			more, err := w.released(p, replies[i])
+			switch {
+			case keyspace.Refused(err):
+				w.table.Doubt(p.grant) // the opening of the next epoch completes the release
+			case err != nil:
+				return fmt.Errorf("release shard %d: %w", p.grant.Shard, err)
+			case more:
+				rest = append(rest, p)
+			}
+		}
+		todo = rest
+	}
+	return nil
+}
+
+func (w *worker) releaseCmd(ctx context.Context, p part) *redis.Cmd {
+	s := p.grant.Shard
+	return p.grant.Scripts.Cmd(ctx, keyspace.Release, []string{w.space.Meta(s), w.space.Queue(s), w.space.Events(s)},
+		p.grant.Epoch, keyspace.Hex(p.to), keyspace.StreamID(p.to), w.space.Prefix(s),
+		w.entries.Value.Milliseconds(), w.entries.Deletion.Milliseconds(), releaseChunk, w.cfg.EventsKept)
+}
+
+func (w *worker) released(p part, cmd *redis.Cmd) (more bool, err error) {
+	reply, err := cmd.Slice()
+	if err != nil {
+		return false, err
+	}
+	r := writeReply(reply)
+	up, err := keyspace.ParseHex(r.text(0))
+	if err != nil {
+		return false, err
+	}
+	w.table.Released(p.grant, up)
+	return r.number(1) == 1, nil
+}
+
+// trim drops released entries from the streams. What a crash leaves behind the next trim takes along,
+// and its readers begin after the position anyway; so an error here is left to the next round.
+func (w *worker) trim(ctx context.Context, b *batch) {
+	if len(b.parts) == 0 {
+		return
+	}
+	pipe := w.redis.Client().Pipeline()
+	for _, p := range b.parts {
+		pipe.XTrimMinID(ctx, w.space.Queue(p.grant.Shard), keyspace.StreamID(p.to+1))
+	}
+	_, _ = pipe.Exec(ctx)
+}
+
+// leftoverBatch is how many writes of an ended epoch one transaction brings to SQL.
+const leftoverBatch = 1000
+
+// DrainLeftovers brings to SQL what the stream of a claimed shard holds beyond its position, before
+// the claimed epoch is opened. It returns the position reached.
+func (d *Drainer) DrainLeftovers(ctx context.Context, sh model.Shard) (model.Version, error) {
+	for {
+		messages, err := d.redis.Client().XRangeN(ctx, d.space.Queue(sh.Shard),
+			"("+keyspace.StreamID(sh.Position), "+", leftoverBatch).Result()
+		if err != nil {
+			return 0, fmt.Errorf("read the queue: %w", err)
+		}
+		if len(messages) == 0 {
+			return sh.Position, nil
+		}
+		p := part{grant: &shards.Grant{Shard: sh.Shard, Epoch: sh.Epoch}}
+		for _, m := range messages {
+			it, err := parseWrite(m)
+			if err != nil {
+				return 0, err
+			}
+			p.writes = append(p.writes, it)
+		}
+		b := &batch{parts: []part{p}}
+		b.merge()
+		to := p.writes[len(p.writes)-1].Version
+		refused, err := d.store.Apply(ctx, &model.Batch{Items: b.items, Advances: []model.Advance{{
+			Shard: sh.Shard, Epoch: sh.Epoch, Home: sh.Home, Opening: true, From: sh.Position, To: to,
+		}}})
+		if err != nil {
+			return 0, err
+		}
+		if len(refused) > 0 {
+			return 0, fmt.Errorf("shard %d: the position has moved or a later epoch was claimed", sh.Shard)
+		}
+		sh.Position = to
+	}
+}

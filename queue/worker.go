@@ -1,0 +1,265 @@
+package queue
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/zmsg/zmsg/internal/failpoint"
+	"github.com/zmsg/zmsg/internal/shards"
+	"github.com/zmsg/zmsg/model"
+)
+
+// worker drains a part of the shards, one round after the other: read, commit, release, trim. While
+// one worker waits for SQL another may read or release.
+type worker struct {
+	*Drainer
+	signal chan struct{}
+	late   *time.Timer
+
+	mu       sync.Mutex
+	dirty    map[int]struct{}
+	later    map[int]struct{}
+	perShard int // how many writes to ask one shard for, after the sizes seen
+}
+
+func newWorker(d *Drainer) *worker {
+	return &worker{Drainer: d, signal: make(chan struct{}, 1), perShard: minPerShard,
+		dirty: make(map[int]struct{}), later: make(map[int]model.Version)}
+}
+
+const (
+	// lateness is how long a waiter trusts that the shard's own drainer will come.
+	lateness    = 100 * time.Millisecond
+	minPerShard = 64
+	// retryFirst and retryMost bound the pause after a failed round.
+	retryFirst = 50 * time.Millisecond
+	retryMost  = time.Second
+)
+
+func (w *worker) wake(s int) {
+	w.mu.Lock()
+	w.dirty[s] = struct{}{}
+	w.mu.Unlock()
+	w.notify()
+}
+
+// wakeLater wakes the shard after a while unless v has been released by then.
+func (w *worker) wakeLater(s int, v model.Version) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, waiting := w.later[s]; !waiting {
+		w.later[s] = v
+	}
+	if w.late == nil {
+		w.late = time.AfterFunc(lateness, w.promote)
+	}
+}
+
+// promote makes the shards dirty that still lag.
+func (w *worker) promote() {
+	w.mu.Lock()
+	for s, v := range w.later {
+		if w.table.ReleasedUpTo(s) < v {
+			w.dirty[s] = struct{}{}
+		}
+	}
+	clear(w.later)
+	w.late = nil
+	w.mu.Unlock()
+	w.notify()
+}
+
+func (w *worker) notify() {
+	select {
+	case w.signal <- struct{}{}:
+	default:
+	}
+}
+
+// take empties the set of dirty shards.
+func (w *worker) take() []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := make([]int, 0, len(w.dirty))
+	for s := range w.dirty {
+		list = append(list, s)
+	}
+	clear(w.dirty)
+	slices.Sort(list)
+	return list
+}
+
+func (w *worker) run(ctx context.Context) {
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.late != nil {
+			w.late.Stop()
+		}
+	}()
+	pause := retryFirst
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.signal:
+		}
+		list := w.take()
+		err := w.round(ctx, list)
+		if err == nil {
+			pause = retryFirst
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		w.log.Warn("a round of the drain failed and will be repeated", zap.Error(err), zap.Duration("pause", pause))
+		w.metrics.failures.Inc()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, retryMost)
+		for _, s := range list {
+			w.wake(s)
+		}
+	}
+}
+
+// finish drains what is left at the end of the process.
+func (w *worker) finish(ctx context.Context) error {
+	for {
+		for s := range w.table.Shards() {
+			if w.table.Owns(s) && w.worker(s) == w {
+				w.wake(s)
+			}
+		}
+		before := w.metrics.drained.Load()
+		if err := w.round(ctx, w.take()); err != nil {
+			return err
+		}
+		if w.metrics.drained.Load() == before {
+			return nil
+		}
+	}
+}
+
+// round brings what the shards hold after their positions to SQL and releases it. Shards that hold
+// more than one round takes are woken again.
+func (w *worker) round(ctx context.Context, list []int) error {
+	began := time.Now()
+	batch, err := w.read(ctx, list)
+	if err != nil {
+		return err
+	}
+	if len(batch.parts) > 0 {
+		if err := w.commit(ctx, batch); err != nil {
+			return err
+		}
+	}
+	if err := failpoint.Hit("drain.before_release"); err != nil {
+		return err
+	}
+	if err := w.release(ctx, batch); err != nil {
+		return err
+	}
+	if err := failpoint.Hit("drain.before_trim"); err != nil {
+		return err
+	}
+	w.trim(ctx, batch)
+	if n := batch.writes; n > 0 {
+		w.metrics.observe(n, len(batch.items), time.Since(began))
+	}
+	for _, s := range batch.more {
+		w.wake(s)
+	}
+	return nil
+}
+
+// commit writes the batch to SQL. Shards that turn out to stand elsewhere are left out.
+func (w *worker) commit(ctx context.Context, b *batch) error {
+	for len(b.parts) > 0 {
+		refused, err := w.store.Apply(ctx, b.transaction())
+		if err != nil {
+			return err
+		}
+		if len(refused) == 0 {
+			for _, p := range b.parts {
+				w.committed(p.grant, p.to)
+			}
+			w.metrics.commits.Inc()
+			w.metrics.rows.Add(float64(len(b.items)))
+			return nil
+		}
+		w.metrics.refused.Add(float64(len(refused)))
+		if err := w.refresh(ctx); err != nil {
+			return err
+		}
+		b.drop(refused)
+		b.more = append(b.more, refused...)
+	}
+	return nil
+}
+
+// part is what a batch holds of one shard.
+type part struct {
+	grant    *shards.Grant
+	from, to model.Version
+	writes   []model.Item // in the order of their versions
+}
+
+// batch is one round: parts to commit, and shards whose release was found unfinished.
+type batch struct {
+	parts   []part
+	settled []part // nothing to commit; released up to from
+	more    []int
+	items   []model.Item // merged: the newest write of every item, sorted by ID
+	writes  int
+}
+
+// merge keeps the newest write of every item. Sorted rows keep concurrent transactions from
+// deadlocking on each other.
+func (b *batch) merge() {
+	newest := make(map[model.ID]int)
+	b.items, b.writes = b.items[:0], 0
+	for _, p := range b.parts {
+		b.writes += len(p.writes)
+		for _, it := range p.writes {
+			if i, ok := newest[it.ID]; ok {
+				b.items[i] = it
+				continue
+			}
+			newest[it.ID] = len(b.items)
+			b.items = append(b.items, it)
+		}
+	}
+	slices.SortFunc(b.items, func(x, y model.Item) int {
+		switch {
+		case x.ID < y.ID:
+			return -1
+		case x.ID > y.ID:
+			return 1
+		default:
+			return 0
+		}
+	})
+}
+
+func (b *batch) transaction() *model.Batch {
+	tx := &model.Batch{Items: b.items}
+	for _, p := range b.parts {
+		tx.Advances = append(tx.Advances, model.Advance{Shard: p.grant.Shard, Epoch: p.grant.Epoch,
+			Home: p.grant.Scripts.Process, From: p.from, To: p.to})
+	}
+	return tx
+}
+
+func (b *batch) drop(refused []int) {
+	b.parts = slices.DeleteFunc(b.parts, func(p part) bool { return slices.Contains(refused, p.grant.Shard) })
+	b.merge()
+}
