@@ -1,0 +1,9 @@
+package cache
+
+import (
+	"testing"
+
+	"github.com/zmsg/zmsg/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
