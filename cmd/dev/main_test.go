@@ -37,13 +37,13 @@ func TestMain(m *testing.M) {
 // standIn counts its runs in PostgreSQL and in Redis, when it starts and again when it is told to stop.
 func standIn() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	if err := count(context.WithoutCancel(ctx), "up"); err != nil {
-		fmt.Println(err)
-		os.Exit(1)
+	err := count(context.WithoutCancel(ctx), "up")
+	if err == nil {
+		<-ctx.Done()
+		err = count(context.WithoutCancel(ctx), "down")
 	}
-	<-ctx.Done()
-	if err := count(context.WithoutCancel(ctx), "down"); err != nil {
+	stop()
+	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}

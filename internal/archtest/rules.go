@@ -6,8 +6,9 @@ const module = "github.com/zmsg/zmsg"
 // declares as an interface of its own.
 var apart = [][]string{
 	{"handlers", "cache", "repo", "queue"},
-	{"service", "cache"}, {"service", "repo"}, {"service", "queue"},
-	{"kv", "model"}, {"kv", "internal"}, {"kv", "service"}, {"kv", "cache"}, {"kv", "repo"}, {"kv", "queue"},
+	{"service", "cache"},
+	{"service", "repo"},
+	{"service", "queue"},
 }
 
 // testSupport is what the tests of every package may import.

@@ -10,7 +10,8 @@ import (
 	"sync/atomic"
 )
 
-func init() { //nolint:gochecknoinits // The process must be armed before any other code runs.
+// init arms the process before any other code of it runs.
+func init() {
 	spec := os.Getenv(Env)
 	if spec == "" {
 		return

@@ -226,7 +226,7 @@ func majorVersion(bin string) int {
 // postgresCredential returns the user to run PostgreSQL as: ourselves (nil), or postgres for root.
 func postgresCredential() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
-		return nil, nil //nolint:nilnil // "No other credential" is a valid answer.
+		return nil, nil
 	}
 	u, err := user.Lookup("postgres")
 	if err != nil {

@@ -50,7 +50,8 @@ func TestDatabasesAreEmptyAndApart(t *testing.T) {
 func TestDatabaseIsDroppedWithItsSessions(t *testing.T) {
 	t.Parallel()
 	var dropped string
-	t.Run("use", func(t *testing.T) { //nolint:paralleltest // The parent looks at what it left behind.
+	// Not parallel: its parent looks at what it left behind.
+	t.Run("use", func(t *testing.T) {
 		dsn := testenv.DB(t)
 		dropped = queryString(t, dsn, "SELECT current_database()")
 	})

@@ -1,0 +1,90 @@
+# "make" alone lists the targets. Everything here also runs on a bare Debian machine; see .ci/run.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TEST_TIMEOUT ?= 15m
+FUZZ_TIME ?= 30s
+PKG ?= ./...
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z\/-]*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## build the server as bin/zmsg, static
+	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o bin/zmsg ./cmd/server
+
+.PHONY: run
+run: deps build ## run the server with a PostgreSQL and a Redis of its own; data in .dev
+	$(GO_BUILD) -o bin/dev ./cmd/dev
+	@exec bin/dev -bin bin/zmsg
+
+.PHONY: demo
+demo: deps ## watch the promises being kept under load and faults
+	go run ./bench/demo
+
+.PHONY: test
+test: deps ## run all tests under the race detector (PKG=./cache/... for some)
+	go test -race -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKG)
+
+.PHONY: test/fast
+test/fast: deps ## run all tests without the race detector
+	go test -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKG)
+
+.PHONY: bench
+bench: deps ## run the benchmarks (PKG=./cache/... for some)
+	go test -run='^$$' -bench=. -benchmem -timeout=0 $(PKG)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz test for FUZZ_TIME (30s)
+	FUZZ_TIME=$(FUZZ_TIME) scripts/fuzz.sh
+
+.PHONY: lint
+lint: bin/golangci-lint lint/openapi ## run all linters
+	bin/golangci-lint run
+
+.PHONY: lint/openapi
+lint/openapi: ## lint the HTTP contract (needs npm)
+	@if command -v npm >/dev/null; then scripts/openapi-lint.sh; \
+	else echo 'openapi.yaml was NOT linted: npm is missing (apt-get install npm)'; fi
+
+.PHONY: fmt
+fmt: bin/golangci-lint ## format all Go files
+	bin/golangci-lint fmt
+
+.PHONY: generate
+generate: ## generate code from openapi.yaml
+	go generate ./...
+
+.PHONY: verify
+verify: ## fail when generated code or go.mod is stale
+	scripts/verify-generated.sh
+	go mod tidy -diff
+	cd tools && go mod tidy -diff
+
+.PHONY: docker
+docker: ## build the image zmsg:VERSION
+	docker build --build-arg VERSION=$(VERSION) -t zmsg:$(VERSION) .
+
+.PHONY: docker/lint
+docker/lint: ## check Dockerfile and docker-compose.yml
+	docker build --check .
+	docker compose config --quiet
+
+.PHONY: deps
+deps: ## install PostgreSQL, Redis and a C compiler where they are missing
+	@scripts/install-deps.sh
+
+.PHONY: clean
+clean: ## remove what was built; the data in .dev stays
+	rm -rf bin
+
+# The linter takes minutes to build, so it is kept.
+bin/golangci-lint: tools/go.mod tools/go.sum
+	cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
