@@ -32,6 +32,7 @@ var rules = []Rule{
 	{Package: "internal/lifecycle", StdOnly: true},
 	{Package: "internal/lifecycle/lifecycletest", May: []string{"internal/lifecycle"}},
 	{Package: "internal/failpoint", StdOnly: true},
+	{Package: "internal/envconfig"},
 	{Package: "internal/keyspace", May: []string{"model"}},
 	{Package: "internal/redisconn", May: []string{"model", "internal/lifecycle"}},
 	{Package: "internal/shards", May: []string{
@@ -40,12 +41,15 @@ var rules = []Rule{
 	{Package: "internal/testenv"},
 	{Package: "internal/archtest", StdOnly: true},
 
+	{Package: "snowflake", May: []string{"internal/failpoint", "internal/lifecycle"}},
 	{Package: "cache/...", May: storage},
 	{Package: "queue/...", May: storage},
-	{Package: "repo/...", May: []string{"model", "db", "repo/...", "internal/failpoint", "internal/lifecycle"}},
+	{Package: "repo/...", May: []string{"model", "db", "repo/...", "snowflake", "internal/failpoint", "internal/lifecycle"}},
 
 	{Package: "service", May: []string{"model"}},
 	{Package: "handlers/...", May: []string{"api", "model", "service", "internal/lifecycle"}},
 
+	{Package: ".", May: []string{"..."}},
 	{Package: "cmd/...", May: []string{"..."}},
+	{Package: "bench/...", May: []string{"..."}},
 }
