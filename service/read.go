@@ -12,7 +12,7 @@ import (
 const (
 	MaxListAuthors   = 100
 	MaxListLimit     = 100
-	DefaultListLimit = 20
+	DefaultListLimit = 50
 )
 
 // Get returns the item id, or a Doc that is not Found. exact asks for the newest acknowledged write of
