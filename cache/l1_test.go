@@ -308,7 +308,7 @@ func TestL1NeverServesWhatWasReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const items, writes = 8, 3000
+	const items, writes = 4, 10_000
 	var source, acknowledged [items + 1]atomic.Int64
 	var wg sync.WaitGroup
 	var writing atomic.Int64
@@ -321,6 +321,7 @@ func TestL1NeverServesWhatWasReplaced(t *testing.T) {
 				source[id].Store(int64(i + 1))
 				l.Invalidate(model.ID(id))
 				acknowledged[id].Store(int64(i + 1))
+				runtime.Gosched()
 			}
 		})
 	}
