@@ -65,7 +65,6 @@ generate: ## generate code from openapi.yaml
 verify: ## fail when generated code or go.mod is stale
 	scripts/verify-generated.sh
 	go mod tidy -diff
-	cd tools && go mod tidy -diff
 
 .PHONY: docker
 docker: ## build the image zmsg:VERSION

@@ -154,7 +154,7 @@ func (pg *Postgres) initialize(ctx context.Context, bin string, credential *sysc
 		return err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "--pgdata="+partial, "--username="+superuser,
-		"--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions")
+		"--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions")
 	if !fsync {
 		cmd.Args = append(cmd.Args, "--no-sync")
 	}
