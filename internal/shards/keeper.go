@@ -60,12 +60,12 @@ type Expiry struct{ Value, Deletion time.Duration }
 // Keeper renews the replica's permissions and moves shards to the Redis process that serves them.
 type Keeper struct {
 	Deps
-	cfg     Config
+	cfg Config
+
+	mu      sync.Mutex
+	last    model.Heartbeat
 	scripts map[string]*keyspace.Scripts // by process
 	policy  string                       // Redis's eviction policy, as last seen
-
-	mu   sync.Mutex
-	last model.Heartbeat
 
 	cancel context.CancelFunc
 	done   sync.WaitGroup
@@ -168,6 +168,13 @@ func (k *Keeper) beat(ctx context.Context) error {
 		k.Log.Info("the database is back")
 	}
 	return nil
+}
+
+// Policy returns Redis's eviction policy as last seen, "" before the first look.
+func (k *Keeper) Policy() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.policy
 }
 
 func (k *Keeper) leave(s int) {

@@ -1,0 +1,157 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zmsg/zmsg/internal/shards"
+	"github.com/zmsg/zmsg/model"
+)
+
+// GetMany returns one Doc or error for each ID: one pass over L1, one pipeline to Redis, one
+// statement to SQL for what is left.
+func (r *Reader) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]model.Doc, []error) {
+	m := &many{Reader: r, ids: ids, docs: make([]model.Doc, len(ids)), errs: make([]error, len(ids)), gens: make([]Gen, len(ids))}
+	byShard := make(map[*shards.Grant][]int)
+	for i, id := range ids {
+		m.gens[i] = r.l1.Begin(id)
+		g := r.table.Grant(r.space.Shard(id))
+		if g == nil {
+			m.alone = append(m.alone, i)
+			continue
+		}
+		if !exact {
+			if version, body, ok := r.l1.Get(id, g.Era); ok {
+				m.docs[i] = model.Doc{Body: body, Version: version, Tier: model.TierL1}
+				continue
+			}
+		}
+		byShard[g] = append(byShard[g], i)
+	}
+	m.readL2(ctx, byShard)
+	m.readSQL(ctx)
+	for _, i := range m.alone {
+		m.docs[i], m.errs[i] = r.fetch(ctx, ids[i])
+	}
+	for i := range m.docs {
+		if m.errs[i] == nil {
+			r.metrics.answered(m.docs[i].Tier)
+		}
+	}
+	return m.docs, m.errs
+}
+
+// many is one GetMany under way.
+type many struct {
+	*Reader
+	ids  []model.ID
+	docs []model.Doc
+	errs []error
+	gens []Gen
+
+	alone []int    // positions to be read one by one, because something was out of the ordinary
+	sql   []missed // positions that only SQL can answer
+}
+
+// missed is a position whose item L2 does not hold.
+type missed struct {
+	i     int
+	grant *shards.Grant
+	tip   uint64
+}
+
+func (m *many) readL2(ctx context.Context, byShard map[*shards.Grant][]int) {
+	if len(byShard) == 0 {
+		return
+	}
+	var grants []*shards.Grant
+	var asked [][]model.ID
+	var cmds []redis.Cmder
+	for g, at := range byShard {
+		ids := make([]model.ID, len(at))
+		for k, i := range at {
+			ids[k] = m.ids[i]
+		}
+		grants, asked = append(grants, g), append(asked, ids)
+		cmds = append(cmds, m.readCmd(ctx, g, ids))
+	}
+	if err := m.pipe.DoMany(ctx, cmds); err != nil {
+		for _, at := range byShard {
+			m.alone = append(m.alone, at...)
+		}
+		return
+	}
+	for k, g := range grants {
+		cmd, _ := cmds[k].(*redis.Cmd)
+		m.sort(g, byShard[g], asked[k], cmd)
+	}
+}
+
+// sort tells what L2 answered from what the filter excludes and what SQL must be asked.
+func (m *many) sort(g *shards.Grant, at []int, ids []model.ID, cmd *redis.Cmd) {
+	tip, entries, err := parseRead(cmd, ids)
+	if err != nil || !m.table.Holds(g) {
+		m.alone = append(m.alone, at...)
+		return
+	}
+	for k, i := range at {
+		e := entries[k]
+		switch {
+		case e != nil && e.Stamp == g.Epoch:
+			m.answer(i, g, answer{item: e.Item, tier: model.TierL2, grant: g, fill: true})
+		case e != nil && e.Pinned:
+			m.alone = append(m.alone, i)
+		case m.filter.Absent(g.Shard, ids[k], tip):
+			m.answer(i, g, answer{item: model.Item{ID: ids[k]}, tier: model.TierFilter})
+		default:
+			m.sql = append(m.sql, missed{i, g, tip})
+		}
+	}
+}
+
+func (m *many) answer(i int, g *shards.Grant, a answer) {
+	m.docs[i] = a.doc()
+	if a.fill {
+		m.l1.Fill(m.ids[i], m.gens[i], g.Era, m.docs[i].Version, m.docs[i].Body)
+	}
+}
+
+func (m *many) readSQL(ctx context.Context) {
+	if len(m.sql) == 0 {
+		return
+	}
+	ids := make([]model.ID, len(m.sql))
+	for k, x := range m.sql {
+		ids[k] = m.ids[x.i]
+	}
+	rows, err := m.store.GetMany(ctx, ids)
+	m.metrics.sqlReads.Inc()
+	found := make(map[model.ID]model.Item, len(rows))
+	for _, row := range rows {
+		found[row.ID] = row
+	}
+	type moment struct {
+		grant *shards.Grant
+		tip   uint64
+	}
+	fills := make(map[moment][]model.Item)
+	for _, x := range m.sql {
+		id := m.ids[x.i]
+		row := found[id]
+		row.ID = id
+		switch {
+		case err != nil:
+			m.errs[x.i] = err
+		case !m.table.Holds(x.grant):
+			m.alone = append(m.alone, x.i)
+		default:
+			m.answer(x.i, x.grant, answer{item: row, tier: model.TierSQL, grant: x.grant, fill: true})
+			at := moment{x.grant, x.tip}
+			fills[at] = append(fills[at], row)
+		}
+	}
+	for at, rows := range fills {
+		m.fillL2(ctx, at.grant, at.tip, rows)
+	}
+}

@@ -1,0 +1,74 @@
+package cache
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/redisconn"
+	"github.com/zmsg/zmsg/internal/shards"
+)
+
+// Deps are what the caches work with. Wake tells the drain that a shard has queued writes.
+type Deps struct {
+	Space      *keyspace.Space
+	Table      *shards.Table
+	Redis      *redisconn.Conn
+	Pipe       *redisconn.Pipeline
+	Store      Store
+	Wake       func(shard int)
+	Log        *zap.Logger
+	Registerer prometheus.Registerer
+}
+
+// Caches are the parts of this package, assembled: Reader answers, Tailer and Builder keep it true.
+type Caches struct {
+	*Reader
+	Tailer  *Tailer
+	Builder *Builder
+}
+
+// New assembles the caches. Nothing runs before Tailer and Builder are started.
+func New(cfg Config, d Deps) (*Caches, error) {
+	l1, err := NewL1(L1Config{MaxBytes: cfg.L1MaxBytes, TTL: cfg.L1TTL, AbsentTTL: cfg.L1AbsentTTL}, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := NewFilter(d.Space.Shards(), cfg.FilterItems, cfg.FilterError)
+	if err != nil {
+		return nil, err
+	}
+	overlay := NewOverlay(d.Space.Shards())
+	m := newMetrics(d.Registerer)
+	builder := newBuilder(d, filter, overlay)
+	tailer := &Tailer{space: d.Space, table: d.Table, redis: d.Redis, log: d.Log, l1: l1, filter: filter, overlay: overlay,
+		metrics: m, wake: d.Wake, builder: builder, cursors: make([]cursor, d.Space.Shards()), progress: make(chan struct{})}
+	reader := &Reader{cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, store: d.Store, l1: l1, filter: filter,
+		overlay: overlay, flight: NewFlight(cfg.FlightTimeout, flightLimit), metrics: m, tailer: tailer}
+	m.follow(d.Registerer, l1, filter, overlay)
+	return &Caches{Reader: reader, Tailer: tailer, Builder: builder}, nil
+}
+
+// flightLimit bounds the shared reads under way; past it, readers wait for one to end.
+const flightLimit = 1024
+
+// Close waits for reads under way and ends L1.
+func (c *Caches) Close() error {
+	c.flight.Close()
+	return nil
+}
+
+// Stats are the caches' figures for a person to read.
+type Stats struct {
+	L1      L1Stats          `json:"l1"`
+	Filter  FilterStats      `json:"bloom"`
+	Queued  int              `json:"queued_items_known"`
+	Answers map[string]int64 `json:"answers"`
+}
+
+// Stats returns the present figures.
+func (c *Caches) Stats() Stats {
+	return Stats{L1: c.l1.Stats(), Filter: c.filter.Stats(), Queued: c.overlay.Len(), Answers: c.metrics.counts()}
+}

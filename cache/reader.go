@@ -1,0 +1,343 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/redisconn"
+	"github.com/zmsg/zmsg/internal/shards"
+	"github.com/zmsg/zmsg/model"
+)
+
+// Store is what the caches stand before.
+type Store interface {
+	// Get returns the item's row, version 0 if there is none.
+	Get(ctx context.Context, id model.ID) (model.Item, error)
+	// GetMany returns the rows that exist, in any order.
+	GetMany(ctx context.Context, ids []model.ID) ([]model.Item, error)
+	// ListByAuthors returns live rows with IDs below before (0: all), newest first.
+	ListByAuthors(ctx context.Context, authors []model.ID, before model.ID, limit int) ([]model.Item, error)
+	// ScanIDs returns the IDs of live rows after after, ascending.
+	ScanIDs(ctx context.Context, after model.ID, limit int) ([]model.ID, error)
+}
+
+// Reader answers reads: L1, then L2, then the Bloom filter, then SQL. It also keeps all of them true:
+// see Tailer for what other replicas write, and Wrote for what this one does.
+type Reader struct {
+	cfg     Config
+	space   *keyspace.Space
+	table   *shards.Table
+	pipe    *redisconn.Pipeline
+	store   Store
+	l1      *L1
+	filter  *Filter
+	overlay *Overlay
+	flight  *Flight
+	tailer  *Tailer
+	metrics *metrics
+}
+
+// patience is how long a read waits for a shard that is being opened before it fails.
+const patience = 2 * time.Second
+
+// attempts bounds how often a read starts over because its permission ended meanwhile.
+const attempts = 4
+
+// Get returns the item as served. exact skips L1 and never joins a read that began earlier.
+func (r *Reader) Get(ctx context.Context, id model.ID, exact bool) (model.Doc, error) {
+	doc, err := r.get(ctx, id, exact)
+	if err == nil {
+		r.metrics.answered(doc.Tier)
+	}
+	return doc, err
+}
+
+func (r *Reader) get(ctx context.Context, id model.ID, exact bool) (model.Doc, error) {
+	g := r.table.Grant(r.space.Shard(id))
+	if exact {
+		return r.fetch(ctx, id)
+	}
+	var era uint32
+	if g != nil {
+		era = g.Era
+		if version, body, ok := r.l1.Get(id, era); ok {
+			return model.Doc{Body: body, Version: version, Tier: model.TierL1}, nil
+		}
+	}
+	doc, _, err := r.flight.Do(ctx, FlightKey{ID: id, Gen: r.l1.Begin(id), Era: era}, func(ctx context.Context) (model.Doc, error) {
+		return r.fetch(ctx, id)
+	})
+	return doc, err
+}
+
+// fetch reads past L1 and fills it.
+func (r *Reader) fetch(ctx context.Context, id model.ID) (model.Doc, error) {
+	gen := r.l1.Begin(id)
+	a, err := r.lookup(ctx, id)
+	if err != nil {
+		return model.Doc{}, err
+	}
+	doc := a.doc()
+	if a.grant != nil && a.fill {
+		r.l1.Fill(id, gen, a.grant.Era, doc.Version, doc.Body)
+	}
+	return doc, nil
+}
+
+// Current returns the newest item, for a read-modify-write.
+func (r *Reader) Current(ctx context.Context, id model.ID) (model.Item, error) {
+	a, err := r.lookup(ctx, id)
+	return a.item, err
+}
+
+// answer is what the tiers below L1 say of an item. Its version is 0 if nobody knows of it.
+type answer struct {
+	item   model.Item
+	tier   model.Tier
+	grant  *shards.Grant // under which it was read; nil: Redis was out of reach
+	fill   bool          // L1 may keep it
+	bypass bool
+}
+
+func (a *answer) doc() model.Doc {
+	doc := model.Doc{Tier: a.tier, Bypass: a.bypass}
+	if a.item.Version != 0 && !a.item.Deleted {
+		doc.Version = a.item.Version
+		doc.Body = a.item.AppendJSON(make([]byte, 0, len(a.item.Content)+len(a.item.Kind)+224))
+	}
+	return doc
+}
+
+// lookup asks L2, the filter and SQL under one permission, and starts over if that ends meanwhile.
+func (r *Reader) lookup(ctx context.Context, id model.ID) (answer, error) {
+	s := r.space.Shard(id)
+	var g *shards.Grant
+	for range attempts {
+		var err error
+		if g, err = r.permission(ctx, s, g); err != nil {
+			return answer{}, err
+		}
+		if g == nil {
+			return r.bypass(ctx, id)
+		}
+		a, err := r.lookupUnder(ctx, g, id)
+		switch {
+		case keyspace.Refused(err):
+			r.table.Doubt(g)
+		case isDown(err):
+			return r.bypass(ctx, id)
+		case err != nil:
+			return answer{}, err
+		case r.table.Holds(g):
+			return a, nil
+		}
+	}
+	return answer{}, model.NewUnavailable("the shard keeps moving", nil)
+}
+
+// permission returns the grant for a shard, waiting for one other than old while it is being opened;
+// nil when Redis is out of reach.
+func (r *Reader) permission(ctx context.Context, s int, old *shards.Grant) (*shards.Grant, error) {
+	if g := r.table.Grant(s); g != nil && g != old {
+		return g, nil
+	}
+	g, err := r.table.AwaitGrant(ctx, s, old, patience)
+	if err != nil && r.table.RedisDown() {
+		return nil, nil
+	}
+	return g, err
+}
+
+// errDown marks trouble with the connection to Redis, after which SQL is asked alone.
+type errDown struct{ error }
+
+func (e errDown) Unwrap() error { return e.error }
+
+func isDown(err error) bool {
+	var down errDown
+	return errors.As(err, &down)
+}
+
+// bypass reads around Redis. Writes that are still queued are invisible to it, so L1 keeps nothing.
+func (r *Reader) bypass(ctx context.Context, id model.ID) (answer, error) {
+	it, err := r.store.Get(ctx, id)
+	it.ID = id
+	return answer{item: it, tier: model.TierSQL, bypass: true}, err
+}
+
+func (r *Reader) lookupUnder(ctx context.Context, g *shards.Grant, id model.ID) (answer, error) {
+	tip, entries, err := r.readL2(ctx, g, []model.ID{id})
+	if err != nil {
+		return answer{}, err
+	}
+	a := answer{grant: g, fill: true}
+	if e := entries[0]; e != nil {
+		a.item, a.tier = e.Item, model.TierL2
+		if e.Stamp == g.Epoch {
+			return a, nil
+		}
+		if e.Pinned { // queued in an ended epoch: SQL may be newer, and nobody may fill meanwhile
+			row, err := r.store.Get(ctx, id)
+			if row.Version >= a.item.Version {
+				a.item, a.tier = row, model.TierSQL
+			}
+			return a, err
+		}
+	}
+	if r.filter.Absent(g.Shard, id, tip) {
+		return answer{item: model.Item{ID: id}, tier: model.TierFilter, grant: g}, nil
+	}
+	row, err := r.store.Get(ctx, id)
+	if err != nil {
+		return answer{}, err
+	}
+	row.ID = id
+	a.item, a.tier = row, model.TierSQL
+	r.metrics.sqlReads.Inc()
+	r.fillL2(ctx, g, tip, []model.Item{row})
+	return a, nil
+}
+
+// readL2 returns the shard's event tip and the entries of the IDs, nil where there is none.
+func (r *Reader) readL2(ctx context.Context, g *shards.Grant, ids []model.ID) (uint64, []*keyspace.Entry, error) {
+	cmd := r.readCmd(ctx, g, ids)
+	if err := r.pipe.Do(ctx, cmd); err != nil {
+		return 0, nil, r.redisError(err)
+	}
+	return parseRead(cmd, ids)
+}
+
+func (r *Reader) readCmd(ctx context.Context, g *shards.Grant, ids []model.ID) *redis.Cmd {
+	keys := make([]string, 0, 1+len(ids))
+	keys = append(keys, r.space.Meta(g.Shard))
+	for _, id := range ids {
+		keys = append(keys, r.space.Entry(g.Shard, id))
+	}
+	return g.Scripts.Cmd(ctx, keyspace.Read, keys, g.Epoch)
+}
+
+func parseRead(cmd *redis.Cmd, ids []model.ID) (uint64, []*keyspace.Entry, error) {
+	reply, err := cmd.Slice()
+	if err != nil {
+		return 0, nil, err
+	}
+	tip, ok := reply[0].(int64)
+	if !ok || len(reply) > 1+len(ids) {
+		return 0, nil, errors.New("cache: reply of the read script is damaged")
+	}
+	entries := make([]*keyspace.Entry, len(ids))
+	for i, v := range reply[1:] {
+		text, ok := v.(string)
+		if !ok {
+			continue
+		}
+		e, err := keyspace.ParseEntry(ids[i], []byte(text))
+		if err != nil {
+			return 0, nil, err
+		}
+		entries[i] = &e
+	}
+	return uint64(tip), entries, nil //nolint:gosec // sequences are not negative
+}
+
+// redisError tells a refusal, and the caller's own end, from trouble with the connection.
+func (r *Reader) redisError(err error) error {
+	if keyspace.Refused(err) {
+		return err
+	}
+	if errors.Is(err, context.Canceled) {
+		return model.NewUnavailable("the request was given up", err)
+	}
+	return errDown{err}
+}
+
+// fillL2 stores in L2 what SQL said. The script refuses what may be late. Errors cost only a later miss.
+func (r *Reader) fillL2(ctx context.Context, g *shards.Grant, tip uint64, rows []model.Item) {
+	cmds := make([]redis.Cmder, len(rows))
+	for i := range rows {
+		row := &rows[i]
+		ttl := r.cfg.L2TTL
+		if row.Version == 0 || row.Deleted {
+			ttl = r.cfg.AbsentTTL
+		}
+		cmds[i] = g.Scripts.Cmd(ctx, keyspace.Fill,
+			[]string{r.space.Meta(g.Shard), r.space.Entry(g.Shard, row.ID), r.space.Gen(g.Shard)},
+			g.Epoch, keyspace.Stripe(row.ID), tip, keyspace.AppendEntry(nil, row, g.Epoch), ttl.Milliseconds())
+	}
+	_ = r.pipe.DoMany(ctx, cmds)
+}
+
+// MayExist asks L1, L2 and the filter, never SQL.
+func (r *Reader) MayExist(ctx context.Context, id model.ID) (bool, error) {
+	s := r.space.Shard(id)
+	g, err := r.permission(ctx, s, nil)
+	if err != nil {
+		return false, err
+	}
+	if g == nil {
+		return true, nil // nobody who could exclude it is there
+	}
+	if version, _, ok := r.l1.Get(id, g.Era); ok {
+		return version != 0, nil
+	}
+	tip, entries, err := r.readL2(ctx, g, []model.ID{id})
+	if err != nil {
+		return true, nil //nolint:nilerr // trouble excludes nothing
+	}
+	if e := entries[0]; e != nil && e.Stamp == g.Epoch {
+		return !e.Absent && !e.Item.Deleted, nil
+	}
+	return !r.filter.Absent(s, id, tip), nil
+}
+
+// Evict drops the item from L2 and tells every replica to drop it from L1. A pinned entry stays.
+func (r *Reader) Evict(ctx context.Context, id model.ID) error {
+	s := r.space.Shard(id)
+	var g *shards.Grant
+	for range attempts {
+		var err error
+		if g, err = r.table.AwaitGrant(ctx, s, g, patience); err != nil {
+			return err
+		}
+		cmd := g.Scripts.Cmd(ctx, keyspace.Evict,
+			[]string{r.space.Meta(s), r.space.Entry(s, id), r.space.Events(s)}, g.Epoch, int64(id))
+		err = r.pipe.Do(ctx, cmd)
+		if keyspace.Refused(err) {
+			r.table.Doubt(g)
+			continue
+		}
+		if err != nil {
+			return model.NewUnavailable("the cache did not answer", err)
+		}
+		r.l1.Invalidate(id)
+		return nil
+	}
+	return model.NewUnavailable("the shard keeps moving", nil)
+}
+
+// Wrote makes this replica forget what it remembers of an item that it has just written.
+func (r *Reader) Wrote(g *shards.Grant, it *model.Item) {
+	r.filter.Add(g.Shard, it.ID)
+	r.overlay.Add(g.Shard, g.Era, Pending{ID: it.ID, AuthorID: it.AuthorID, Version: it.Version, Deleted: it.Deleted})
+	r.l1.Invalidate(it.ID)
+}
+
+// Guess reports whether memory alone excludes that the item was ever written up to the tip returned.
+func (r *Reader) Guess(g *shards.Grant, id model.ID) (uint64, bool) {
+	tip, complete := r.filter.Cursor(g.Shard)
+	return tip, complete && r.filter.Absent(g.Shard, id, tip)
+}
+
+// Load returns what the filter or SQL knows of an item that L2 does not hold.
+func (r *Reader) Load(ctx context.Context, g *shards.Grant, id model.ID, tip uint64) (model.Item, error) {
+	if r.filter.Absent(g.Shard, id, tip) {
+		return model.Item{ID: id}, nil
+	}
+	it, err := r.store.Get(ctx, id)
+	it.ID = id
+	return it, err
+}

@@ -1,0 +1,336 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
+
+	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/redisconn"
+	"github.com/zmsg/zmsg/internal/shards"
+	"github.com/zmsg/zmsg/model"
+)
+
+// Tailer follows the shards' event streams, each with a cursor of its own. Every sequence number of a
+// shard is one event, so a number that is left out is a gap: something was missed, and the shard is
+// entered anew.
+type Tailer struct {
+	space   *keyspace.Space
+	table   *shards.Table
+	redis   *redisconn.Conn
+	log     *zap.Logger
+	l1      *L1
+	filter  *Filter
+	overlay *Overlay
+	metrics *metrics
+	wake    func(shard int) // tells the drain of a queued write
+	builder *Builder
+
+	mu       sync.Mutex
+	cursors  []cursor
+	progress chan struct{} // closed and replaced when cursors have moved
+
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// cursor is how far a shard's events were followed; grant is nil while they are not.
+type cursor struct {
+	grant *shards.Grant
+	seq   uint64
+}
+
+const (
+	// block is how long one read waits for events. Shards entered meanwhile wait as long to be followed.
+	block = 100 * time.Millisecond
+	// eventPage is how many events of a shard one read returns at most.
+	eventPage = 1000
+	// pendingPages is how many queued writes one call returns when a shard is entered.
+	pendingPages = 1000
+	retryPause   = 50 * time.Millisecond
+)
+
+// Start begins to follow. On a Cluster each shard is read by itself, for one command may name only
+// keys of one slot.
+func (t *Tailer) Start(ctx context.Context) error {
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	t.cancel = cancel
+	all := make([]int, t.space.Shards())
+	for s := range all {
+		all[s] = s
+		if t.redis.Clustered() {
+			t.done.Go(func() { t.follow(run, []int{s}) })
+		}
+	}
+	if !t.redis.Clustered() {
+		t.done.Go(func() { t.follow(run, all) })
+	}
+	return nil
+}
+
+// Stop ends following.
+func (t *Tailer) Stop(context.Context) error {
+	if t.cancel != nil {
+		t.cancel()
+		t.done.Wait()
+	}
+	return nil
+}
+
+// Enter begins to follow a shard: the cursor is the tip, the overlay is what the stream holds. What is
+// written from here on comes as events; the stream is read after the tip, so nothing falls between.
+func (t *Tailer) Enter(ctx context.Context, g *shards.Grant) (model.Version, error) {
+	var released model.Version
+	var build *Build
+	from := "0-0"
+	for first := true; ; first = false {
+		cmd := g.Scripts.Cmd(ctx, keyspace.Pending, []string{t.space.Meta(g.Shard), t.space.Queue(g.Shard)},
+			g.Epoch, from, pendingPages)
+		if err := t.redis.Client().Process(ctx, cmd); err != nil {
+			return 0, err
+		}
+		tip, rel, writes, err := parsePending(cmd)
+		if err != nil {
+			return 0, err
+		}
+		if first {
+			released = rel
+			t.overlay.Reset(g.Shard, g.Era, rel)
+			t.filter.Reset(g.Shard, g.Era, tip)
+			build, _ = t.filter.StartBuild(g.Shard, g.Era)
+		}
+		for _, p := range writes {
+			t.filter.Add(g.Shard, p.ID)
+			t.overlay.Add(g.Shard, g.Era, p)
+			from = keyspace.StreamID(p.Version)
+		}
+		if first {
+			t.set(g, tip)
+		}
+		if len(writes) < pendingPages {
+			break
+		}
+	}
+	if build != nil {
+		t.builder.add(g.Shard, build)
+	}
+	t.wake(g.Shard)
+	return released, nil
+}
+
+func (t *Tailer) set(g *shards.Grant, tip uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cursors[g.Shard] = cursor{grant: g, seq: tip}
+}
+
+// Leave stops following a shard and forgets what hung on it. L1 needs no flush: its entries are of an
+// era that nobody asks for any more.
+func (t *Tailer) Leave(shard int) {
+	t.mu.Lock()
+	era := uint32(0)
+	if g := t.cursors[shard].grant; g != nil {
+		era = g.Era
+	}
+	t.cursors[shard] = cursor{}
+	t.mu.Unlock()
+	t.filter.Reset(shard, era, 0)
+	t.overlay.Reset(shard, era, 0)
+}
+
+// follow reads the events of the given shards, again and again.
+func (t *Tailer) follow(ctx context.Context, list []int) {
+	for ctx.Err() == nil {
+		grants, args := t.positions(list)
+		if len(grants) == 0 {
+			pause(ctx, block)
+			continue
+		}
+		streams, err := t.redis.Client().XRead(ctx, args).Result()
+		if err != nil && err != redis.Nil { //nolint:errorlint // the client returns it bare
+			if ctx.Err() == nil {
+				t.metrics.eventErrors.Inc()
+				pause(ctx, retryPause)
+			}
+			continue
+		}
+		for _, st := range streams {
+			if g := grants[st.Stream]; g != nil {
+				t.take(g, st.Messages)
+			}
+		}
+		t.advanced()
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// positions returns what to read after which event.
+func (t *Tailer) positions(list []int) (map[string]*shards.Grant, *redis.XReadArgs) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	grants := make(map[string]*shards.Grant, len(list))
+	var keys, ids []string
+	for _, s := range list {
+		if c := t.cursors[s]; c.grant != nil {
+			key := t.space.Events(s)
+			grants[key] = c.grant
+			keys = append(keys, key)
+			ids = append(ids, strconv.FormatInt(c.grant.Epoch, 10)+"-"+strconv.FormatUint(c.seq, 10))
+		}
+	}
+	return grants, &redis.XReadArgs{Streams: append(keys, ids...), Count: eventPage, Block: block}
+}
+
+// take applies the events of one shard, in their order.
+func (t *Tailer) take(g *shards.Grant, events []redis.XMessage) {
+	t.mu.Lock()
+	c := t.cursors[g.Shard]
+	t.mu.Unlock()
+	if c.grant != g {
+		return
+	}
+	for _, m := range events {
+		v, ok := keyspace.ParseStreamID(m.ID)
+		if !ok || v.Epoch() != g.Epoch || uint64(v.Seq()) != c.seq+1 { //nolint:gosec // not negative
+			t.metrics.gaps.Inc()
+			t.log.Info("events were missed; following the shard anew", zap.Int("shard", g.Shard), zap.String("event", m.ID))
+			t.table.Doubt(g)
+			return
+		}
+		for kind, value := range m.Values {
+			text, _ := value.(string)
+			t.apply(g, v, kind, text)
+		}
+		c.seq++
+	}
+	t.mu.Lock()
+	if t.cursors[g.Shard].grant == g {
+		t.cursors[g.Shard].seq = c.seq
+	}
+	t.mu.Unlock()
+	t.filter.Observe(g.Shard, g.Era, c.seq)
+}
+
+// apply makes one event felt: v and d are writes (ID, author, time), x an eviction (ID), r a release
+// (position).
+func (t *Tailer) apply(g *shards.Grant, v model.Version, kind, text string) {
+	t.metrics.events.Inc()
+	switch kind {
+	case "v", "d":
+		p, at, err := parseEvent(text)
+		if err != nil {
+			t.log.Error("an event cannot be read", zap.Int("shard", g.Shard), zap.Error(err))
+			t.table.Doubt(g)
+			return
+		}
+		p.Version, p.Deleted = v, kind == "d"
+		t.filter.Add(g.Shard, p.ID)
+		t.overlay.Add(g.Shard, g.Era, p)
+		t.l1.Invalidate(p.ID)
+		t.metrics.lag.Observe(max(0, time.Since(at).Seconds()))
+		t.wake(g.Shard)
+	case "x":
+		if id, err := strconv.ParseInt(text, 10, 64); err == nil {
+			t.l1.Invalidate(model.ID(id))
+		}
+	case "r":
+		if up, err := keyspace.ParseHex(text); err == nil {
+			t.overlay.Released(g.Shard, g.Era, up)
+			t.table.Released(g, up)
+		}
+	}
+}
+
+// parseEvent reads the value of a write's event: ID, author, milliseconds of Unix time.
+func parseEvent(text string) (Pending, time.Time, error) {
+	f := strings.Fields(text)
+	if len(f) != 3 {
+		return Pending{}, time.Time{}, fmt.Errorf("event %q is damaged", text)
+	}
+	var n [3]int64
+	for i := range f {
+		var err error
+		if n[i], err = strconv.ParseInt(f[i], 10, 64); err != nil {
+			return Pending{}, time.Time{}, fmt.Errorf("event is damaged: %w", err)
+		}
+	}
+	return Pending{ID: model.ID(n[0]), AuthorID: model.ID(n[1])}, time.UnixMilli(n[2]), nil
+}
+
+// parsePending reads the reply of the pending script.
+func parsePending(cmd *redis.Cmd) (tip uint64, released model.Version, writes []Pending, err error) {
+	reply, err := cmd.Slice()
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	if len(reply) < 2 {
+		return 0, 0, nil, fmt.Errorf("reply of the pending script is damaged: %d values", len(reply))
+	}
+	n, _ := reply[0].(int64)
+	text, _ := reply[1].(string)
+	if released, err = keyspace.ParseHex(text); err != nil {
+		return 0, 0, nil, err
+	}
+	for _, v := range reply[2:] {
+		line, _ := v.(string)
+		f := strings.Fields(line) // stream ID, operation and item, author
+		if len(f) != 3 || len(f[1]) < 2 {
+			return 0, 0, nil, fmt.Errorf("queued write %q is damaged", line)
+		}
+		version, ok := keyspace.ParseStreamID(f[0])
+		id, err1 := strconv.ParseInt(f[1][1:], 10, 64)
+		author, err2 := strconv.ParseInt(f[2], 10, 64)
+		if !ok || err1 != nil || err2 != nil {
+			return 0, 0, nil, fmt.Errorf("queued write %q is damaged", line)
+		}
+		writes = append(writes, Pending{ID: model.ID(id), AuthorID: model.ID(author), Version: version, Deleted: f[1][0] == 'd'})
+	}
+	return uint64(n), released, writes, nil //nolint:gosec // sequences are not negative
+}
+
+// advanced wakes those who wait for a cursor.
+func (t *Tailer) advanced() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.progress)
+	t.progress = make(chan struct{})
+}
+
+// catchUpPatience is how long an exact list waits for this replica's events.
+const catchUpPatience = 2 * time.Second
+
+// await waits until the cursor of g's shard has reached tip.
+func (t *Tailer) await(ctx context.Context, g *shards.Grant, tip uint64) error {
+	timer := time.NewTimer(catchUpPatience)
+	defer timer.Stop()
+	for {
+		t.mu.Lock()
+		c, progress := t.cursors[g.Shard], t.progress
+		t.mu.Unlock()
+		if c.grant == g && c.seq >= tip {
+			return nil
+		}
+		if c.grant != g {
+			return model.NewUnavailable("the shard has moved", nil)
+		}
+		select {
+		case <-ctx.Done():
+			return model.NewUnavailable("gave up waiting for events", ctx.Err())
+		case <-timer.C:
+			return model.NewUnavailable("this replica lags behind the events of others", nil)
+		case <-progress:
+		}
+	}
+}

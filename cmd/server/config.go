@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/zmsg/zmsg"
+	"github.com/zmsg/zmsg/handlers"
+	"github.com/zmsg/zmsg/internal/envconfig"
+	"github.com/zmsg/zmsg/model"
+)
+
+// Config is everything that the program reads from the environment.
+type Config struct {
+	HTTP       handlers.Config
+	DrainDelay time.Duration `env:"DRAIN_DELAY" envDefault:"1s" unit:"duration" desc:"at shutdown, how long requests are still taken after readiness fails, so that load balancers notice"`
+	LogLevel   string        `env:"LOG_LEVEL" envDefault:"info" unit:"debug|info|warn|error" desc:"least severe log lines that are written"`
+	LogFormat  string        `env:"LOG_FORMAT" envDefault:"json" unit:"json|console" desc:"form of log lines"`
+	Engine     zmsg.Config
+}
+
+// validate reports everything that is wrong, each by the name of its variable, and hands over to the
+// engine what HTTP and engine share.
+func (c *Config) validate() error {
+	c.Engine.MaxContentBytes = int(c.HTTP.MaxContentBytes)
+	c.Engine.DefaultStore = model.StoreSync
+	if c.HTTP.DefaultStore == "delayed" {
+		c.Engine.DefaultStore = model.StoreDelayed
+	}
+	err := errors.Join(prefixed(c.HTTP.Validate()), prefixed(c.Engine.Validate()))
+	if _, e := zapcore.ParseLevel(c.LogLevel); e != nil {
+		err = errors.Join(err, fmt.Errorf("%sLOG_LEVEL: %q is none of debug, info, warn, error", envconfig.Prefix, c.LogLevel))
+	}
+	if c.LogFormat != "json" && c.LogFormat != "console" {
+		err = errors.Join(err, fmt.Errorf("%sLOG_FORMAT: %q is neither json nor console", envconfig.Prefix, c.LogFormat))
+	}
+	return err
+}
+
+// prefixed puts the prefix before each of joined errors, which begin with the names of variables.
+func prefixed(err error) error {
+	if err == nil {
+		return nil
+	}
+	list := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		list = joined.Unwrap()
+	}
+	for i, e := range list {
+		list[i] = fmt.Errorf("%s%w", envconfig.Prefix, e)
+	}
+	return errors.Join(list...)
+}
+
+func (c *Config) logger(errOut zapcore.WriteSyncer) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(c.LogLevel)
+	if err != nil {
+		return nil, err
+	}
+	enc := zap.NewProductionEncoderConfig()
+	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	encoder := zapcore.NewJSONEncoder(enc)
+	if c.LogFormat == "console" {
+		encoder = zapcore.NewConsoleEncoder(enc)
+	}
+	return zap.New(zapcore.NewCore(encoder, errOut, level)), nil
+}

@@ -1,0 +1,103 @@
+// Command server runs zmsg: serve (the default), migrate, healthcheck.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/zmsg/zmsg/internal/envconfig"
+)
+
+// version is set by the build.
+var version = "dev"
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // something went wrong while it ran
+	exitUsage  = 2 // the command line or the configuration is wrong
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// usageError is a mistake in the command line or the configuration.
+type usageError struct{ error }
+
+func run(ctx context.Context, args, environ []string, out, errOut io.Writer) int {
+	name, rest := "serve", args
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		name, rest = args[0], args[1:]
+	}
+	err := command(ctx, name, rest, environ, out, errOut)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		_, _ = fmt.Fprintf(errOut, "zmsg: %v\n\nRun 'zmsg --help' for the commands and the settings.\n", err)
+		return exitUsage
+	default:
+		_, _ = fmt.Fprintf(errOut, "zmsg: %v\n", err)
+		return exitFailed
+	}
+}
+
+func command(ctx context.Context, name string, args, environ []string, out, errOut io.Writer) error {
+	for _, a := range append([]string{name}, args...) {
+		switch a {
+		case "-h", "-help", "--help", "help":
+			return help(out)
+		case "-version", "--version", "version":
+			_, err := fmt.Fprintln(out, "zmsg", version)
+			return err
+		}
+	}
+	var cfg Config
+	if err := envconfig.Load(&cfg, environ); err != nil {
+		return usageError{err}
+	}
+	switch name {
+	case "serve":
+		if len(args) > 0 {
+			return usageError{fmt.Errorf("serve takes no arguments, got %q", args[0])}
+		}
+		return serve(ctx, cfg, environ, errOut)
+	case "migrate":
+		return migrateCommand(ctx, cfg, args, out, errOut)
+	case "healthcheck":
+		return healthcheck(ctx, cfg)
+	default:
+		return usageError{fmt.Errorf("there is no command %q", name)}
+	}
+}
+
+const helpText = `zmsg is a feed, counter and ID store for social applications, over HTTP.
+
+Usage:
+  zmsg [serve]                run the service
+  zmsg migrate up             bring the database's schema up to date
+  zmsg migrate down N         take back the newest N migrations, and their data
+  zmsg migrate force N        after a failed migration was mended by hand: the schema has version N
+  zmsg migrate version        tell the version of the schema
+  zmsg healthcheck            ask the service on this host whether it is ready (exit 0: yes)
+  zmsg --version | --help
+
+Settings, all from the environment:
+`
+
+func help(out io.Writer) error {
+	if _, err := io.WriteString(out, helpText); err != nil {
+		return err
+	}
+	return envconfig.Describe(out, Config{})
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/zmsg/zmsg"
+	"github.com/zmsg/zmsg/handlers"
+	"github.com/zmsg/zmsg/internal/envconfig"
+)
+
+// app is the running service: the engine and its two listeners.
+type app struct {
+	cfg      Config
+	log      *zap.Logger
+	engine   *zmsg.Engine
+	api      *http.Server
+	admin    *http.Server // nil if it is switched off
+	listener net.Listener
+	second   net.Listener
+	draining atomic.Bool
+}
+
+// serve runs the service until ctx ends, then shuts it down in order.
+func serve(ctx context.Context, cfg Config, environ []string, errOut io.Writer) error {
+	if err := cfg.validate(); err != nil {
+		return usageError{err}
+	}
+	log, err := cfg.logger(zapcore.AddSync(errOut))
+	if err != nil {
+		return usageError{err}
+	}
+	for _, name := range envconfig.Unknown(cfg, environ) {
+		log.Warn("a variable is no setting; is it misspelt?", zap.String("variable", name))
+	}
+	a, err := start(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	return a.run(ctx)
+}
+
+// start opens the engine and the listeners.
+func start(ctx context.Context, cfg Config, log *zap.Logger) (*app, error) {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	log.Info("starting", zap.String("version", version),
+		zap.Stringer("postgres", cfg.Engine.Postgres.DSN), zap.Stringer("redis", cfg.Engine.Redis))
+	engine, err := zmsg.Open(ctx, cfg.Engine, zmsg.Options{Log: log, Registerer: reg})
+	if err != nil {
+		return nil, err
+	}
+	a := &app{cfg: cfg, log: log, engine: engine}
+	if err := a.listen(ctx, reg); err != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.HTTP.ShutdownGrace)
+		defer cancel()
+		return nil, errors.Join(err, engine.Close(closing))
+	}
+	return a, nil
+}
+
+func (a *app) listen(ctx context.Context, reg *prometheus.Registry) error {
+	h, err := handlers.New(handlers.Deps{
+		Config: a.cfg.HTTP, Reads: a.engine.Feeds, Writes: a.engine.Feeds, Batches: a.engine.Feeds, IDs: a.engine.IDs,
+		Ready: a.checks, Logger: a.log, Registerer: reg, OpenAPI: zmsg.OpenAPI,
+	})
+	if err != nil {
+		return err
+	}
+	a.api = handlers.NewServer(&a.cfg.HTTP, h)
+	var lc net.ListenConfig
+	if a.listener, err = lc.Listen(ctx, "tcp", a.cfg.HTTP.Addr); err != nil {
+		return fmt.Errorf("%sADDR: %w", envconfig.Prefix, err)
+	}
+	if a.cfg.HTTP.AdminAddr == "" {
+		return nil
+	}
+	a.admin = handlers.NewAdminServer(&a.cfg.HTTP, handlers.Admin(handlers.AdminDeps{
+		Gatherer: reg, Stats: func() any { return a.engine.Stats() }, Logger: a.log,
+	}))
+	if a.second, err = lc.Listen(ctx, "tcp", a.cfg.HTTP.AdminAddr); err != nil {
+		return errors.Join(fmt.Errorf("%sADMIN_ADDR: %w", envconfig.Prefix, err), a.listener.Close())
+	}
+	return nil
+}
+
+// checks is what readiness rests on. What is wrong but not required shows, and does not fail it.
+func (a *app) checks(context.Context) []handlers.Check {
+	var list []handlers.Check
+	for _, c := range a.engine.Checks() {
+		list = append(list, handlers.Check{Name: c.Name, OK: c.OK || !c.Required, Detail: c.Detail})
+	}
+	if a.draining.Load() {
+		list = append(list, handlers.Check{Name: "shutdown", Detail: "the service is stopping"})
+	}
+	return list
+}
+
+// run serves until ctx ends or a listener fails, then stops everything.
+func (a *app) run(ctx context.Context) error {
+	group, failed := errgroup.WithContext(ctx)
+	group.Go(func() error { return closedIsFine(a.api.Serve(a.listener)) })
+	fields := []zap.Field{zap.Stringer("addr", a.listener.Addr())}
+	if a.admin != nil {
+		group.Go(func() error { return closedIsFine(a.admin.Serve(a.second)) })
+		fields = append(fields, zap.Stringer("admin_addr", a.second.Addr()))
+	}
+	a.log.Info("serving", fields...)
+	<-failed.Done()
+	err := a.shutdown(context.WithoutCancel(ctx))
+	return errors.Join(group.Wait(), err)
+}
+
+func closedIsFine(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// shutdown fails readiness first, so that load balancers send nothing more, then ends open requests,
+// then the engine.
+func (a *app) shutdown(ctx context.Context) error {
+	a.log.Info("stopping")
+	a.draining.Store(true)
+	time.Sleep(a.cfg.DrainDelay)
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.HTTP.ShutdownGrace)
+	defer cancel()
+	errs := []error{a.api.Shutdown(ctx)}
+	errs = append(errs, a.engine.Close(ctx))
+	if a.admin != nil {
+		errs = append(errs, a.admin.Shutdown(ctx))
+	}
+	a.log.Info("stopped")
+	return errors.Join(errs...)
+}

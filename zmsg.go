@@ -1,0 +1,250 @@
+// Package zmsg is a feed, counter and ID store for social applications. Open assembles the engine:
+// feed items over a cache in the process, a cache and a queue in Redis, and PostgreSQL as the truth.
+// The server in cmd/server is this engine with HTTP before it.
+package zmsg
+
+import (
+	"context"
+	_ "embed" // for the contract
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/zmsg/zmsg/cache"
+	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/lifecycle"
+	"github.com/zmsg/zmsg/internal/redisconn"
+	"github.com/zmsg/zmsg/internal/shards"
+	"github.com/zmsg/zmsg/model"
+	"github.com/zmsg/zmsg/queue"
+	"github.com/zmsg/zmsg/repo/migrate"
+	"github.com/zmsg/zmsg/repo/postgres"
+	"github.com/zmsg/zmsg/service"
+	"github.com/zmsg/zmsg/snowflake"
+)
+
+// OpenAPI is the contract of the HTTP service, as YAML.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte
+
+// Config of the engine: one struct per package, each field a variable of the environment.
+type Config struct {
+	Postgres postgres.Config
+	Redis    redisconn.Config
+	Cache    cache.Config
+	Queue    queue.Config
+	Shards   shards.Config
+	IDs      snowflake.Config
+
+	Migrate         bool          `env:"MIGRATE" envDefault:"true" unit:"true|false" desc:"bring the database's schema up to date at start"`
+	StartTimeout    time.Duration `env:"START_TIMEOUT" envDefault:"60s" unit:"duration" desc:"longest wait for the database, the migrations and an ID window at start"`
+	DefaultStore    model.Store   `env:"-"`
+	MaxContentBytes int           `env:"-"` // of one item; 0 means 64 KiB
+}
+
+// Validate reports everything that is wrong with c.
+func (c *Config) Validate() error {
+	var errs []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	need(c.Postgres.DSN != "", "POSTGRES_DSN: an address is needed, such as postgres://user@host/database")
+	need(len(c.Redis.Addr) > 0, "REDIS_ADDR: an address is needed, such as localhost:6379")
+	need(c.Shards.Shards >= 1 && c.Shards.Shards <= 4096, "QUEUE_SHARDS: must be from 1 to 4096")
+	need(c.Shards.Permission >= 300*time.Millisecond, "PERMISSION_TTL: must be at least 300ms")
+	need(c.Queue.Durability == "memory", "QUEUE_DURABILITY: %q is not a level that is supported: memory is", c.Queue.Durability)
+	need(c.Queue.BatchItems > 0 && c.Queue.BatchBytes > 0, "QUEUE_BATCH_ITEMS, QUEUE_BATCH_BYTES: must be positive")
+	need(c.Queue.AwaitTimeout > 0, "QUEUE_AWAIT_TIMEOUT: must be positive")
+	need(c.Queue.EventsKept > 0, "QUEUE_EVENTS_KEPT: must be positive")
+	need(c.Queue.IdempotencyTTL >= time.Second, "IDEMPOTENCY_TTL: must be at least 1s")
+	need(c.Queue.TombstoneRetention > 0, "TOMBSTONE_RETENTION: must be positive")
+	need(c.Cache.L1TTL > 0 && c.Cache.L1AbsentTTL > 0, "L1_TTL, L1_ABSENT_TTL: must be positive")
+	need(c.Cache.L2TTL >= time.Second && c.Cache.AbsentTTL >= time.Second, "L2_TTL, L2_ABSENT_TTL: must be at least 1s")
+	need(c.Cache.L1MaxBytes >= 0, "L1_MAX_BYTES: must not be negative")
+	need(c.Cache.FlightTimeout > 0, "LOAD_TIMEOUT: must be positive")
+	return errors.Join(errs...)
+}
+
+// Options are what a program gives the engine besides its configuration. Both may be nil.
+type Options struct {
+	Log        *zap.Logger
+	Registerer prometheus.Registerer
+}
+
+// Engine is a running store. Its parts are safe for concurrent use until Close.
+type Engine struct {
+	Feeds *service.Feeds
+	IDs   *service.IDs
+
+	cfg     Config
+	log     *zap.Logger
+	db      *postgres.DB
+	redis   *redisconn.Conn
+	pipe    *redisconn.Pipeline
+	table   *shards.Table
+	keeper  *shards.Keeper
+	caches  *cache.Caches
+	drainer *queue.Drainer
+	ids     *snowflake.Generator
+	parts   lifecycle.Group
+}
+
+// Open connects, migrates, and starts every part. What has been started is stopped again if a later
+// part fails. Redis may be away: then writes are refused until it is there.
+func Open(ctx context.Context, cfg Config, opts Options) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if opts.Log == nil {
+		opts.Log = zap.NewNop()
+	}
+	if opts.Registerer == nil {
+		opts.Registerer = prometheus.NewRegistry()
+	}
+	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
+	defer cancel()
+	e := &Engine{cfg: cfg, log: opts.Log}
+	if err := e.open(ctx, opts); err != nil {
+		return nil, errors.Join(err, e.close(context.WithoutCancel(ctx)))
+	}
+	return e, nil
+}
+
+func (e *Engine) open(ctx context.Context, opts Options) error {
+	if err := e.openSQL(ctx); err != nil {
+		return err
+	}
+	conn, err := redisconn.Open(e.cfg.Redis)
+	if err != nil {
+		return err
+	}
+	e.redis = conn
+	e.pipe = redisconn.NewPipeline(conn.Client(), redisconn.PipelineConfig{})
+	if err := e.assemble(opts); err != nil {
+		return err
+	}
+	return e.parts.Start(ctx)
+}
+
+// openSQL connects to the database and checks, or makes, its schema.
+func (e *Engine) openSQL(ctx context.Context) error {
+	db, err := postgres.Open(ctx, e.cfg.Postgres)
+	if err != nil {
+		return err
+	}
+	e.db = db
+	if err := waitFor(ctx, db.Ping); err != nil {
+		return fmt.Errorf("the database at %s does not answer: %w", e.cfg.Postgres.DSN, err)
+	}
+	dsn := string(e.cfg.Postgres.DSN)
+	if e.cfg.Migrate {
+		if err := migrate.Up(ctx, dsn, e.log); err != nil {
+			return err
+		}
+	}
+	status, err := migrate.Version(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	if err := status.Check(); err != nil {
+		return err
+	}
+	return db.Shards().Init(ctx, e.cfg.Shards.Shards)
+}
+
+// waitFor repeats f until it succeeds or ctx ends: a database may start later than we do.
+func waitFor(ctx context.Context, f func(context.Context) error) error {
+	for {
+		err := f(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+// assemble makes the parts and tells them of each other.
+func (e *Engine) assemble(opts Options) error {
+	cfg, space := e.cfg, keyspace.New(e.cfg.Shards.Shards)
+	e.table = shards.NewTable(space)
+	expiry := shards.Expiry{Value: cfg.Cache.L2TTL, Deletion: cfg.Cache.AbsentTTL}
+	e.drainer = queue.NewDrainer(cfg.Queue, queue.DrainerDeps{
+		Space: space, Table: e.table, Redis: e.redis, Log: e.log, Entries: expiry, Registerer: opts.Registerer,
+		Commits: e.db.Drain(), Shards: e.db.Shards(), Rows: e.db.Feeds(),
+	})
+	var err error
+	e.caches, err = cache.New(cfg.Cache, cache.Deps{
+		Space: space, Table: e.table, Redis: e.redis, Pipe: e.pipe, Store: e.db.Feeds(),
+		Wake: e.drainer.Wake, Log: e.log, Registerer: opts.Registerer,
+	})
+	if err != nil {
+		return err
+	}
+	e.keeper = shards.NewKeeper(cfg.Shards, shards.Deps{
+		Table: e.table, Space: space, Redis: e.redis, Store: e.db.Shards(), Follower: e.caches.Tailer,
+		Drain: e.drainer.DrainLeftovers, Replica: replicaName(), Log: e.log, Entries: expiry,
+	})
+	if e.ids, err = snowflake.New(cfg.IDs, e.db.Nodes()); err != nil {
+		return err
+	}
+	producer := queue.NewProducer(cfg.Queue, queue.ProducerDeps{
+		Space: space, Table: e.table, Pipe: e.pipe, Loader: e.caches.Reader, Observer: e.caches.Reader,
+		Drainer: e.drainer, Rows: e.db.Feeds(),
+	})
+	minter := minter{e.ids}
+	e.Feeds = service.NewFeeds(service.FeedsDeps{
+		Reader: e.caches.Reader, Evictor: e.caches.Reader, Writer: producer, Minter: minter,
+		ShardOf: space.Shard, ShardOfKey: space.ShardOfKey, Now: time.Now,
+		Config: service.Config{DefaultStore: cfg.DefaultStore, MaxContentBytes: cfg.MaxContentBytes},
+	})
+	e.IDs = service.NewIDs(service.IDsDeps{Minter: minter, Results: producer, Decode: decodeID})
+
+	e.parts.Add("ID lease", e.ids)
+	e.parts.Add("Bloom filter", e.caches.Builder)
+	e.parts.Add("events", e.caches.Tailer)
+	e.parts.Add("permissions", e.keeper)
+	e.parts.Add("drain", e.drainer)
+	return nil
+}
+
+// replicaName is unique to this process, and tells an operator which one it is.
+func replicaName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+}
+
+// Close stops every part, in reverse order: the queue is drained once more as far as ctx allows, and
+// permissions and the ID node are given back.
+func (e *Engine) Close(ctx context.Context) error { return e.close(ctx) }
+
+func (e *Engine) close(ctx context.Context) error {
+	errs := []error{e.parts.Stop(ctx)}
+	if e.caches != nil {
+		errs = append(errs, e.caches.Close())
+	}
+	if e.pipe != nil {
+		e.pipe.Close()
+	}
+	if e.redis != nil {
+		errs = append(errs, e.redis.Close())
+	}
+	if e.db != nil {
+		e.db.Close()
+	}
+	return errors.Join(errs...)
+}
