@@ -2,8 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
-	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,7 +14,7 @@ const batchWorkers = 64
 // Batch applies operations and returns their results in the same order. Those on one item are applied
 // in their order, others at once. Each stands for itself: one that fails fails alone, except that what
 // follows it on the same item is not attempted when its outcome is unknown, for the two could then
-// take effect in either order. Fields of errors are JSON pointers from the root of the request, /items/N/...
+// take effect in either order. Fields of errors are JSON pointers from the operation's own root.
 //
 // All writes are queued before the first is waited for, so that synchronous ones share commits.
 func (f *Feeds) Batch(ctx context.Context, ops []BatchOp, opts WriteOptions) []BatchResult {
@@ -33,7 +31,7 @@ func (f *Feeds) Batch(ctx context.Context, ops []BatchOp, opts WriteOptions) []B
 	results := make([]BatchResult, len(ops))
 	for i := range results {
 		if b.errs[i] != nil {
-			results[i].Err = inItem(i, b.errs[i])
+			results[i].Err = b.errs[i]
 			continue
 		}
 		results[i].Written = b.waits[i].written
@@ -146,15 +144,4 @@ func (b *batch) settle(ctx context.Context) {
 		})
 	}
 	_ = workers.Wait() // as above
-}
-
-// inItem lets an error's field point into the i-th item of the request.
-func inItem(i int, err error) error {
-	var e *model.Error
-	if !errors.As(err, &e) || e.Field == "" {
-		return err
-	}
-	within := *e
-	within.Field = "/items/" + strconv.Itoa(i) + e.Field
-	return &within
 }

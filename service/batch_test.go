@@ -72,7 +72,7 @@ func contents(s *store) map[model.ID]string {
 	return all
 }
 
-func TestFeeds_BatchNamesTheItemOfAnError(t *testing.T) {
+func TestFeeds_BatchFailsOperationsAlone(t *testing.T) {
 	t.Parallel()
 	f := newFeeds(newStore())
 	results := f.Batch(t.Context(), []service.BatchOp{
@@ -84,11 +84,11 @@ func TestFeeds_BatchNamesTheItemOfAnError(t *testing.T) {
 		{Op: model.OpDelete},
 	}, sync1)
 	must(t, results[0].Written, results[0].Err)
-	wantErr(t, results[1].Err, model.Invalid, "/items/1/author_id")
-	wantErr(t, results[2].Err, model.Conflict, "/items/2/author_id")
-	wantErr(t, results[3].Err, model.Conflict, "/items/3/id")
-	wantErr(t, results[4].Err, model.Invalid, "/items/4/id")
-	wantErr(t, results[5].Err, model.Invalid, "/items/5/id")
+	wantErr(t, results[1].Err, model.Invalid, "/author_id")
+	wantErr(t, results[2].Err, model.Conflict, "/author_id")
+	wantErr(t, results[3].Err, model.Conflict, "/id")
+	wantErr(t, results[4].Err, model.Invalid, "/id")
+	wantErr(t, results[5].Err, model.Invalid, "/id")
 }
 
 func TestFeeds_BatchQueuesAllBeforeItWaits(t *testing.T) {

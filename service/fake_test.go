@@ -94,8 +94,9 @@ func (s *store) apply(w *model.Write) model.WriteResult {
 	cur := s.items[w.ID]
 	exists := cur.Version != 0 && !cur.Deleted
 	c := w.Cond
+	matches := exists && slices.Contains(c.Match, cur.Version)
 	switch {
-	case c.Absent && exists, c.Exists && !exists, len(c.Match) > 0 && !(exists && slices.Contains(c.Match, cur.Version)):
+	case c.Absent && exists, c.Exists && !exists, len(c.Match) > 0 && !matches:
 		return model.WriteResult{ID: w.ID, Outcome: model.OutcomeCondFailed, Version: cur.Version}
 	case w.Op == model.OpDelete && !exists:
 		return model.WriteResult{ID: w.ID, Outcome: model.OutcomeUnchanged, Version: cur.Version}

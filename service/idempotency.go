@@ -22,11 +22,12 @@ func storedKey(operation, key string) string {
 // batchKey returns the stored key of the n-th operation of a batch.
 func batchKey(n int, key string) string { return storedKey("batch."+strconv.Itoa(n), key) }
 
-// A key's shard is met by one ID in as many as there are shards. maxMinted bounds the search: among
-// 1,024 shards, one search in 3,000 would fail, among 64 none ever does.
+// A key's shard is met by one ID in as many as there are shards. The search takes more and more IDs at
+// a time; maxMinted bounds it so that even among 4,096 shards it fails once in 10^13 times.
 const (
-	mintBatch = 32
-	maxMinted = 8192
+	minMintBatch = 32
+	maxMintBatch = 1024
+	maxMinted    = 1 << 17
 )
 
 // mint returns an ID for a new item. With a stored key it is one of the key's shard, where the write
@@ -41,8 +42,8 @@ func (f *Feeds) mint(ctx context.Context, key string) (model.ID, error) {
 		return ids[0], nil
 	}
 	shard := f.deps.ShardOfKey(key)
-	for range maxMinted / mintBatch {
-		ids, err := f.deps.Minter.Mint(ctx, mintBatch)
+	for minted, n := 0, minMintBatch; minted < maxMinted; minted, n = minted+n, min(2*n, maxMintBatch) {
+		ids, err := f.deps.Minter.Mint(ctx, n)
 		if err != nil {
 			return 0, err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,7 +30,7 @@ var rfc7396 = []struct{ target, patch, want string }{
 
 func TestMergePatch(t *testing.T) {
 	t.Parallel()
-	cases := append(rfc7396[:len(rfc7396):len(rfc7396)], []struct{ target, patch, want string }{
+	cases := slices.Concat(rfc7396, []struct{ target, patch, want string }{
 		// What is not mentioned keeps its bytes and its place.
 		{`{"z":1.0e+2, "a" : [ 1 , {"x":null} ], "b":"\u00e9"}`, `{"y":1}`, `{"z":1.0e+2,"a":[ 1 , {"x":null} ],"b":"\u00e9","y":1}`},
 		{`{"a":1,"b":2,"c":3}`, `{"b":9}`, `{"a":1,"b":9,"c":3}`},
@@ -43,7 +44,7 @@ func TestMergePatch(t *testing.T) {
 		{`{}`, `{"a":1,"a":null,"b":1,"b":2}`, `{"b":2}`},
 		{` { } `, ` { "a" : 1 } `, `{"a":1}`},
 		{`{"a":1}`, ` {} `, `{"a":1}`},
-	}...)
+	})
 	for _, c := range cases {
 		if got := string(mergePatch([]byte(c.target), []byte(c.patch))); got != c.want {
 			t.Errorf("%s patched by %s is %s, want %s", c.target, c.patch, got, c.want)
