@@ -19,7 +19,9 @@ import (
 //
 // A filter is built aside, while events reach it already, in this order: StartBuild, then the IDs of
 // the shard's queue, then those of SQL's rows, then Complete. An item that is queued moves to SQL
-// only, so reading the queue first misses none; one that is written later arrives as an event.
+// only, so reading the queue first misses none; one that is written later arrives as an event. The
+// queue may be read from memory instead (Overlay.IDs) if every write enters the overlay before it is
+// added here: else one that the old filter has got alone would be in neither.
 //
 // A filter that has got more IDs than it was made for is still right, it lets more absent ones pass.
 // Due names such shards: they are built anew, larger, while the old filter goes on answering. Filters

@@ -156,6 +156,9 @@ func TestOverlayRandomOperations(t *testing.T) {
 				if got := o.ByAuthors(authors, before); !slices.Equal(got, listed) {
 					t.Fatalf("got %v, want %v", got, listed)
 				}
+				if n := len(o.IDs(0)) + len(o.IDs(1)); n != pending {
+					t.Fatalf("%d IDs, want %d", n, pending)
+				}
 				if o.Len() != pending {
 					t.Fatalf("%d pending, want %d", o.Len(), pending)
 				}
