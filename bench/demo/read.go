@@ -17,6 +17,8 @@ import (
 const (
 	invalidations     = 400 // trials
 	invalidationLimit = 30 * time.Second
+	absentIDs         = 1000 // IDs without an item that are read
+	absentShare       = 2    // percent of the reads
 )
 
 // measureInvalidation writes through one replica and polls another until it shows the write. The other
@@ -68,20 +70,24 @@ func (d *demo) invalidateOnce(ctx context.Context, w *writer, it *model.Item) er
 	}
 }
 
-// readBack reads items over all replicas, some far more often than others, and compares each answer
-// with the record.
+// readBack reads items over all replicas, some far more often than others and a few that never were,
+// and compares each answer with the record.
 func (d *demo) readBack(ctx context.Context) (int, error) {
+	unused, err := d.api.mint(ctx, 0, absentIDs)
+	if err != nil {
+		return 0, err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	workers := min(d.opts.workers, d.opts.reads)
 	order := rand.New(rand.NewPCG(d.opts.seed, 1<<33)).Perm(len(d.book.items)) //nolint:gosec // Not for security.
 	for i := range workers {
-		group.Go(func() error { return d.readSome(ctx, i, share(d.opts.reads, workers, i), order) })
+		group.Go(func() error { return d.readSome(ctx, i, share(d.opts.reads, workers, i), order, unused) })
 	}
 	return d.opts.reads, group.Wait()
 }
 
-// readSome makes n reads. order tells which item has which rank.
-func (d *demo) readSome(ctx context.Context, worker, n int, order []int) error {
+// readSome makes n reads. order tells which item has which rank; no item has the IDs in unused.
+func (d *demo) readSome(ctx context.Context, worker, n int, order []int, unused []model.ID) error {
 	rng := rand.New(rand.NewPCG(d.opts.seed, uint64(1<<34+worker))) //nolint:gosec // Not for security.
 	tiers := map[string]int{}
 	defer func() { d.report.reads(tiers) }()
@@ -92,6 +98,9 @@ func (d *demo) readSome(ctx context.Context, worker, n int, order []int) error {
 			rank = 0
 		}
 		want := d.book.items[order[rank]]
+		if rng.IntN(100) < absentShare {
+			want = &model.Item{ID: unused[rng.IntN(len(unused))], Deleted: true}
+		}
 		start := time.Now()
 		got, found, ans, err := d.api.get(ctx, (worker+i)%len(d.api.bases), want.ID, false)
 		if err != nil {
