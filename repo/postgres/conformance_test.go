@@ -39,6 +39,6 @@ func TestConformance(t *testing.T) {
 	repotest.Run(t, func(t *testing.T) repotest.Repo {
 		t.Helper()
 		db := open(t)
-		return repotest.Repo{Feeds: db.Feeds(), Tombstones: db.Feeds(), Drain: db.Drain(), Shards: db.Shards()}
+		return repotest.Repo{Feeds: db.Feeds(), Tombstones: db.Feeds(), Drain: db.Drain(), Shards: db.Shards(), Nodes: db.Nodes()}
 	})
 }

@@ -101,6 +101,16 @@ func (s *Shards) Heartbeat(ctx context.Context, replica string, ttl time.Duratio
 	return h, nil
 }
 
+// All returns the state of all shards, by number.
+func (s *Shards) All(ctx context.Context) ([]model.Shard, error) {
+	rows, err := s.db.pool.Query(ctx, "SELECT "+shardColumns+" FROM shards ORDER BY shard")
+	if err != nil {
+		return nil, translate(err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[model.Shard])
+	return all, translate(err)
+}
+
 // Leave ends the replica's permission, which it must not use any more.
 func (s *Shards) Leave(ctx context.Context, replica string) error {
 	_, err := s.db.pool.Exec(ctx, "DELETE FROM replicas WHERE replica = $1", replica)

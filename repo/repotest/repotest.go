@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/zmsg/zmsg/model"
+	"github.com/zmsg/zmsg/snowflake"
 )
 
 // Feeds reads items.
@@ -46,12 +47,13 @@ type Repo struct {
 	Tombstones Tombstones
 	Drain      Drain
 	Shards     Shards
+	Nodes      snowflake.Nodes
 }
 
 // Run runs the suite. open returns a new Repo, which is closed by the test's cleanup.
 func Run(t *testing.T, open func(t *testing.T) Repo) {
 	t.Helper()
-	for _, tc := range slices.Concat(feedTests, drainTests, shardTests) {
+	for _, tc := range slices.Concat(feedTests, drainTests, shardTests, nodeTests) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			tc.run(t, open(t))
