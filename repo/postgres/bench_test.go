@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -85,7 +84,6 @@ func benchItems(n int) []model.Item {
 	for i := range items {
 		items[i] = liveItem(model.ID(n*benchRows/2 + i + 1))
 		items[i].Version = model.Version(n + 1)
-		items[i].AuthorID = model.ID(rand.IntN(1000) + 1)
 	}
 	return items
 }
