@@ -5,11 +5,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
 
 	"github.com/zmsg/zmsg/internal/testenv"
 	"github.com/zmsg/zmsg/model"
 	"github.com/zmsg/zmsg/repo/migrate"
-	"go.uber.org/zap"
 )
 
 const benchRows = 1000

@@ -55,6 +55,9 @@ type DB struct {
 }
 
 // Open makes the pool. It connects in the background: Ping tells whether the database answers.
+//
+// Parameters in the DSN win over those of cfg that are sent to the server. A PgBouncer in between must
+// let idle_in_transaction_session_timeout pass (ignore_startup_parameters).
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	pc, err := pgxpool.ParseConfig(string(cfg.DSN))
 	if err != nil {
@@ -73,8 +76,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if params["application_name"] == "" {
 		params["application_name"] = "zmsg"
 	}
-	if cfg.IdleInTransaction > 0 {
-		params["idle_in_transaction_session_timeout"] = strconv.FormatInt(cfg.IdleInTransaction.Milliseconds(), 10)
+	const idle = "idle_in_transaction_session_timeout"
+	if params[idle] == "" && cfg.IdleInTransaction > 0 {
+		params[idle] = strconv.FormatInt(cfg.IdleInTransaction.Milliseconds(), 10)
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {

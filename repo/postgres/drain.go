@@ -59,7 +59,7 @@ func (d *Drain) Apply(ctx context.Context, batch *model.Batch) (refused []int, e
 	queueUpsert(b, batch.Items)
 	results := d.db.pool.SendBatch(ctx, b)
 	tx := results.Tx()
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // a no-op after the commit
+	defer rollback(ctx, tx)
 
 	if err := results.Close(); err != nil {
 		return nil, translate(err)
@@ -79,6 +79,17 @@ func (d *Drain) Apply(ctx context.Context, batch *model.Batch) (refused []int, e
 		return nil, translate(err)
 	}
 	return nil, translate(failpoint.Hit("drain.after_commit"))
+}
+
+// rollbackTimeout bounds the wait for a database that does not answer; then the connection is closed,
+// which rolls back too.
+const rollbackTimeout = 2 * time.Second
+
+// rollback ends tx, even when ctx has ended. After a commit it does nothing.
+func rollback(ctx context.Context, tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	_ = tx.Rollback(ctx)
 }
 
 func queueAdvances(b *pgx.Batch, advances []model.Advance, moved *[]int) {
