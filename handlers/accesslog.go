@@ -52,7 +52,8 @@ func newAccessLog(c AccessLog, logger *zap.Logger) *accessLog {
 
 func (a *accessLog) log(w *response, r *http.Request, took time.Duration) {
 	picked := a.every > 0 && a.count.Add(1)%a.every == 0
-	if !picked && !(a.errors && w.status >= http.StatusBadRequest) {
+	failed := a.errors && w.status >= http.StatusBadRequest
+	if !picked && !failed {
 		return
 	}
 	a.logger.Info("request",

@@ -32,14 +32,14 @@ func TestAdmin(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			w := serve(h, httptest.NewRequest(http.MethodGet, path, nil))
+			w := serve(h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 			wantStatus(t, w, http.StatusOK)
 			if !strings.Contains(w.Body.String(), want) {
 				t.Errorf("body %.200s, want it to hold %s", w.Body, want)
 			}
 		})
 	}
-	wantStatus(t, serve(h, httptest.NewRequest(http.MethodGet, "/admin/none", nil)), http.StatusNotFound)
+	wantStatus(t, serve(h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin/none", nil)), http.StatusNotFound)
 }
 
 func TestAdminStatsThatCannotBeEncoded(t *testing.T) {
@@ -47,5 +47,5 @@ func TestAdminStatsThatCannotBeEncoded(t *testing.T) {
 	h := handlers.Admin(handlers.AdminDeps{
 		Gatherer: prometheus.NewRegistry(), Stats: func() any { return math.NaN() }, Logger: zap.NewNop(),
 	})
-	wantStatus(t, serve(h, httptest.NewRequest(http.MethodGet, "/admin/stats", nil)), http.StatusInternalServerError)
+	wantStatus(t, serve(h, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/admin/stats", nil)), http.StatusInternalServerError)
 }

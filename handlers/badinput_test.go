@@ -221,7 +221,7 @@ func TestBadIDsInPaths(t *testing.T) {
 func TestBodyWithoutLength(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	r := call{method: http.MethodPost, path: "/feeds", body: `{"author_id":"42","content":1}` + strings.Repeat(" ", 5000)}.request()
+	r := call{method: http.MethodPost, path: "/feeds", body: `{"author_id":"42","content":1}` + strings.Repeat(" ", 5000)}.request(t)
 	r.ContentLength = -1
 	w := serve(newHandler(t, deps(f, testConfig())), r)
 	wantStatus(t, w, http.StatusRequestEntityTooLarge)

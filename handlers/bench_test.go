@@ -43,7 +43,7 @@ func BenchmarkGet(b *testing.B) {
 	})
 	for name, h := range map[string]http.Handler{"Bare": bare, "L1": newHandler(b, d)} {
 		b.Run(name, func(b *testing.B) {
-			r := call{method: http.MethodGet, path: seededPath}.request()
+			r := call{method: http.MethodGet, path: seededPath}.request(b)
 			w := &discard{header: http.Header{}}
 			b.ReportAllocs()
 			for b.Loop() {

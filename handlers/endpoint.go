@@ -80,7 +80,7 @@ func (s *server) endpoint(method, route string, h handlerFunc) http.HandlerFunc 
 			w.ResponseWriter = nil
 			responses.Put(w)
 		}()
-		s.serve(ctx, w, r, h)
+		s.serve(ctx, w, r, h) //nolint:contextcheck // ctx is r.Context() with a deadline
 	}
 }
 

@@ -114,7 +114,7 @@ func (f *fake) write(d service.Draft, op model.Op, create bool, o service.WriteO
 	case create && exists:
 		return w, &model.Error{Kind: model.Conflict, Field: "/id", Message: "an item with this ID exists"}
 	case o.Cond.Absent && exists, o.Cond.Exists && !exists,
-		len(o.Cond.Match) > 0 && !(exists && slices.Contains(o.Cond.Match, old.Version)):
+		len(o.Cond.Match) > 0 && (!exists || !slices.Contains(o.Cond.Match, old.Version)):
 		return w, &model.Error{Kind: model.PreconditionFailed, Message: "the item has another version"}
 	case op == model.OpPut && old.ID != 0 && old.AuthorID != d.AuthorID:
 		return w, &model.Error{Kind: model.Conflict, Field: "/author_id", Message: "the item belongs to another author"}

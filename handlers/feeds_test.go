@@ -29,37 +29,54 @@ func TestCreate(t *testing.T) {
 		item    string // the end of the body
 	}{
 		{
-			"Assigned", "sync", call{path: "/feeds", body: body}, 201,
+			"Assigned", "sync",
+			call{path: "/feeds", body: body},
+			201,
 			[]string{"Location", "/feeds/730123456789013001", "ETag", nextETag, "Preference-Applied", ""},
 			`"updated_at":"2026-11-22T17:30:00.166Z"}`,
 		},
 		{
-			"GivenWithKind", "sync", call{path: "/feeds", body: `{"id":"7","author_id":"42","kind":"photo","content":null}`}, 201,
-			[]string{"Location", "/feeds/7"}, "",
+			"GivenWithKind", "sync",
+			call{path: "/feeds", body: `{"id":"7","author_id":"42","kind":"photo","content":null}`},
+			201,
+			[]string{"Location", "/feeds/7"},
+			"",
 		},
 		{
-			"Delayed", "sync", call{path: "/feeds?store=delayed", body: body}, 202,
+			"Delayed", "sync",
+			call{path: "/feeds?store=delayed", body: body},
+			202,
 			[]string{"Location", "/feeds/730123456789013001", "ETag", nextETag, "Preference-Applied", ""},
 			`,"durability":"memory"}`,
 		},
 		{
-			"Preferred", "sync", call{path: "/feeds", body: body, headers: []string{"Prefer", `return=minimal, foo="a,b", Respond-Async; x=1`}}, 202,
-			[]string{"Preference-Applied", "respond-async"}, `,"durability":"memory"}`,
+			"Preferred", "sync",
+			call{path: "/feeds", body: body, headers: []string{"Prefer", `return=minimal, foo="a,b", Respond-Async; x=1`}},
+			202,
+			[]string{"Preference-Applied", "respond-async"},
+			`,"durability":"memory"}`,
 		},
 		{
-			"StoreWinsOverPrefer", "delayed", call{path: "/feeds?store=sync", body: body, headers: []string{"Prefer", "respond-async"}}, 201,
-			[]string{"Preference-Applied", ""}, "",
+			"StoreWinsOverPrefer", "delayed",
+			call{path: "/feeds?store=sync", body: body, headers: []string{"Prefer", "respond-async"}},
+			201,
+			[]string{"Preference-Applied", ""},
+			"",
 		},
 		{
-			"StoreAndPreferAgree", "sync", call{path: "/feeds?store=delayed", body: body, headers: []string{"Prefer", "respond-async"}}, 202,
-			[]string{"Preference-Applied", ""}, "",
+			"StoreAndPreferAgree", "sync",
+			call{path: "/feeds?store=delayed", body: body, headers: []string{"Prefer", "respond-async"}},
+			202,
+			[]string{"Preference-Applied", ""},
+			"",
 		},
 		{"DelayedByDefault", "delayed", call{path: "/feeds", body: body}, 202, []string{"Preference-Applied", ""}, ""},
 		{"UnknownParameter", "sync", call{path: "/feeds?utm=1", body: body}, 201, nil, ""},
 		{"WithoutContentType", "sync", call{path: "/feeds", body: body, headers: []string{"Content-Type", ""}, invalid: true}, 201, nil, ""},
 		{
 			"WithCharset", "sync",
-			call{path: "/feeds", body: body, headers: []string{"Content-Type", "", "Content-Type", "application/json; charset=UTF-8"}}, 201, nil, "",
+			call{path: "/feeds", body: body, headers: []string{"Content-Type", "", "Content-Type", "application/json; charset=UTF-8"}},
+			201, nil, "",
 		},
 		{"Taken", "sync", call{path: "/feeds", body: `{"id":"730123456789012480","author_id":"42","content":1}`}, 409, nil, ""},
 	}
@@ -99,14 +116,14 @@ func TestContentIsKeptExactly(t *testing.T) {
 				case "BATCH":
 					c = call{method: http.MethodPost, path: "/feeds:batchWrite", body: `{"items":[{"op":"put",` + members + `}]}`}
 				}
-				w := serve(h, c.request()) // the validator's numbers hold less than JSON's
+				w := serve(h, c.request(t)) // the validator's numbers hold less than JSON's
 				if w.Code >= 300 {
 					t.Fatalf("status %d\n%s", w.Code, w.Body)
 				}
 				if got := string(f.content(7)); got != content {
 					t.Errorf("stored %q, want %q", got, content)
 				}
-				read := serve(h, call{method: http.MethodGet, path: "/feeds/7"}.request())
+				read := serve(h, call{method: http.MethodGet, path: "/feeds/7"}.request(t))
 				if !strings.Contains(read.Body.String(), `"content":`+content+`,"version"`) {
 					t.Errorf("served %s", read.Body)
 				}
@@ -244,7 +261,9 @@ func TestGet(t *testing.T) {
 		{"SQL", model.TierSQL, false, call{path: seededPath}, 200, []string{"Cache-Status", "zmsg; fwd=miss; detail=sql"}},
 		{"Bypass", model.TierSQL, true, call{path: seededPath}, 200, []string{"Cache-Status", "zmsg; fwd=bypass; detail=sql"}},
 		{
-			"Exact", model.TierL1, false, call{path: seededPath, headers: []string{"Cache-Control", "max-age=0, No-Cache"}}, 200,
+			"Exact", model.TierL1, false,
+			call{path: seededPath, headers: []string{"Cache-Control", "max-age=0, No-Cache"}},
+			200,
 			[]string{"Cache-Status", "zmsg; fwd=request; detail=sql"},
 		},
 		{"NotExact", model.TierL1, false, call{path: seededPath, headers: []string{"Cache-Control", "no-store"}}, 200, []string{"Cache-Status", "zmsg; hit; detail=l1"}},

@@ -34,7 +34,7 @@ func FuzzBodies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, n uint8, body []byte) {
 		route := fuzzRoutes[int(n)%len(fuzzRoutes)]
 		fk := newFake()
-		r := httptest.NewRequest(route.method, route.path, bytes.NewReader(body))
+		r := httptest.NewRequestWithContext(t.Context(), route.method, route.path, bytes.NewReader(body))
 		w := serve(newHandler(t, deps(fk, testConfig())), r)
 		if w.Code >= 500 {
 			t.Fatalf("status %d\n%s", w.Code, w.Body)
@@ -78,7 +78,7 @@ func FuzzHeaders(f *testing.F) {
 		h := newHandler(t, deps(fk, testConfig()))
 		for _, route := range append(fuzzRoutes, struct{ method, path string }{"GET", seededPath}, struct{ method, path string }{"DELETE", seededPath}, struct{ method, path string }{"GET", "/feeds"}) {
 			for _, name := range append(names, "query") {
-				r := httptest.NewRequest(route.method, route.path, strings.NewReader(`{"author_id":"42","content":1}`))
+				r := httptest.NewRequestWithContext(t.Context(), route.method, route.path, strings.NewReader(`{"author_id":"42","content":1}`))
 				if name == "query" {
 					r.URL.RawQuery = value
 				} else {

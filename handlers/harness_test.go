@@ -29,7 +29,8 @@ var contract = sync.OnceValue(func() (c struct {
 	yaml   []byte
 	doc    *openapi3.T
 	router routers.Router
-}) {
+},
+) {
 	must := func(err error) {
 		if err != nil {
 			panic(err)
@@ -82,12 +83,13 @@ type call struct {
 	invalid      bool // the contract must refuse it as well, where it can tell
 }
 
-func (c call) request() *http.Request {
+func (c call) request(tb testing.TB) *http.Request {
+	tb.Helper()
 	var body io.Reader
 	if c.body != "" {
 		body = strings.NewReader(c.body)
 	}
-	r := httptest.NewRequest(c.method, c.path, body)
+	r := httptest.NewRequestWithContext(tb.Context(), c.method, c.path, body)
 	if c.body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -104,7 +106,7 @@ func (c call) request() *http.Request {
 // send serves the request and holds both sides against the contract.
 func send(tb testing.TB, h http.Handler, c call) *httptest.ResponseRecorder {
 	tb.Helper()
-	r := c.request()
+	r := c.request(tb)
 	input := requestInput(tb, r)
 	if input != nil && !c.invalid {
 		if err := openapi3filter.ValidateRequest(tb.Context(), input); err != nil {

@@ -114,7 +114,7 @@ func TestAbortedHandlerStaysAborted(t *testing.T) {
 			t.Errorf("recovered %v", v)
 		}
 	}()
-	serve(h, call{method: http.MethodGet, path: seededPath}.request())
+	serve(h, call{method: http.MethodGet, path: seededPath}.request(t))
 }
 
 func TestRequestID(t *testing.T) {
@@ -163,14 +163,14 @@ func TestUnknownRoutes(t *testing.T) {
 	} {
 		t.Run(tt.method+tt.path, func(t *testing.T) {
 			t.Parallel()
-			w := serve(h, call{method: tt.method, path: tt.path}.request())
+			w := serve(h, call{method: tt.method, path: tt.path}.request(t))
 			wantStatus(t, w, tt.status)
 			wantHeaders(t, w, "Allow", tt.allow)
 			problemIn(t, w)
 		})
 	}
 	escaped := call{method: http.MethodPost, path: "/feeds%3AbatchGet", body: `{"ids":["1"]}`}
-	wantStatus(t, serve(h, escaped.request()), http.StatusMultiStatus)
+	wantStatus(t, serve(h, escaped.request(t)), http.StatusMultiStatus)
 }
 
 func TestRequestTimeout(t *testing.T) {
@@ -218,7 +218,7 @@ func TestDeadline(t *testing.T) {
 					if at, ok := watched.Deadline(); !ok || time.Until(at) != time.Second {
 						t.Errorf("deadline %v, %v", at, ok)
 					}
-					time.Sleep(end.wait) // of the bubble's clock
+					<-time.After(end.wait) // on the clock of the bubble
 					if end.wait == 0 {
 						stop()
 					}
@@ -258,8 +258,11 @@ func TestLatencyLabels(t *testing.T) {
 	d.Registerer = registry
 	h := newHandler(t, d)
 	for _, c := range []call{
-		{method: "GET", path: "/feeds/1"}, {method: "GET", path: "/feeds/2"}, {method: "GET", path: seededPath},
-		{method: "GET", path: "/nowhere/1", invalid: true}, {method: "BREW", path: "/nowhere/2", invalid: true},
+		{method: "GET", path: "/feeds/1"},
+		{method: "GET", path: "/feeds/2"},
+		{method: "GET", path: seededPath},
+		{method: "GET", path: "/nowhere/1", invalid: true},
+		{method: "BREW", path: "/nowhere/2", invalid: true},
 		{method: "BREW", path: "/feeds/1", invalid: true},
 	} {
 		send(t, h, c)
