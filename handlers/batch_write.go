@@ -48,7 +48,7 @@ func (s *server) batchWrite(ctx context.Context, w *response, r *http.Request) e
 func (s *server) readOps(items []jsontext.Value, ops []service.BatchOp, results []service.BatchResult) {
 	for i, raw := range items {
 		var in api.BatchWriteOperation
-		err := decode(raw, &in)
+		err := decodeValue(raw, &in)
 		if err == nil {
 			ops[i], err = s.batchOp(&in)
 		}

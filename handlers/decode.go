@@ -37,12 +37,25 @@ var (
 	)
 )
 
-// decode reads data, one JSON value, into v. Its errors name the member that was wrong.
-func decode(data []byte, v any) error {
-	if err := checkDepth(data); err != nil {
+// decode reads a body, which is one JSON value, into v. Its errors name the member that was wrong.
+func decode(body []byte, v any) error {
+	if len(body) == 0 {
+		return model.NewMalformed("", "the body is empty")
+	}
+	if err := checkDepth(body); err != nil {
 		return err
 	}
-	return decodeError(json.Unmarshal(data, v, strict), len(data))
+	err := decodeValue(body, v)
+	var e *model.Error
+	if errors.As(err, &e) && e.Field == "" {
+		e.Message = "the body " + e.Message
+	}
+	return err
+}
+
+// decodeValue reads a value within a body, whose depth is known.
+func decodeValue(data []byte, v any) error {
+	return decodeError(json.Unmarshal(data, v, strict))
 }
 
 // validate checks that data is one JSON value as decode would accept it.
@@ -52,12 +65,12 @@ func validate(data []byte) error {
 }
 
 // decodeError turns an error of package json into one for the client.
-func decodeError(err error, size int) error {
+func decodeError(err error) error {
 	if err == nil {
 		return nil
 	}
-	if size == 0 {
-		return model.NewMalformed("", "the body is empty")
+	fail := func(kind model.Kind, at jsontext.Pointer, message string) error {
+		return &model.Error{Kind: kind, Field: string(at), Message: message, Cause: err}
 	}
 	var syntactic *jsontext.SyntacticError
 	if errors.As(err, &syntactic) {
@@ -65,30 +78,22 @@ func decodeError(err error, size int) error {
 		if errors.Is(err, jsontext.ErrDuplicateName) {
 			message = "occurs twice"
 		}
-		return bodyError(model.Malformed, syntactic.JSONPointer, message, err)
+		return fail(model.Malformed, syntactic.JSONPointer, message)
 	}
 	var semantic *json.SemanticError
 	if !errors.As(err, &semantic) {
-		return &model.Error{Kind: model.Malformed, Message: "the body is not acceptable JSON", Cause: err}
+		return fail(model.Malformed, "", "is not acceptable JSON")
 	}
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
-		return bodyError(model.Malformed, semantic.JSONPointer, "unknown member", err)
+		return fail(model.Malformed, semantic.JSONPointer, "is not a known member")
 	case errors.Is(err, errNull):
-		return bodyError(model.Malformed, semantic.JSONPointer, errNull.Error(), err)
+		return fail(model.Malformed, semantic.JSONPointer, errNull.Error())
 	case errors.Is(err, strconv.ErrRange):
-		return bodyError(model.Invalid, semantic.JSONPointer, "is out of range", err)
+		return fail(model.Invalid, semantic.JSONPointer, "is out of range")
 	default:
-		return bodyError(model.Malformed, semantic.JSONPointer, "must be "+typeName(semantic.GoType), err)
+		return fail(model.Malformed, semantic.JSONPointer, "must be "+typeName(semantic.GoType))
 	}
-}
-
-// bodyError names a place in the body; the body as a whole has no name.
-func bodyError(kind model.Kind, at jsontext.Pointer, message string, cause error) error {
-	if at == "" {
-		message = "the body " + message
-	}
-	return &model.Error{Kind: kind, Field: string(at), Message: message, Cause: cause}
 }
 
 // typeName tells what JSON a Go type is read from.

@@ -23,6 +23,10 @@ type response struct {
 	values *headerValues
 }
 
+// statusClientGone is what metrics and logs show, with other servers, of a request whose client hung up.
+// It is never sent.
+const statusClientGone = 499
+
 // headerValues holds the header values that differ from request to request, in one piece of memory.
 type headerValues [2]string
 
@@ -109,5 +113,8 @@ func (s *server) serve(ctx context.Context, w *response, r *http.Request, h hand
 	s.logFailure(w, r, err)
 	if w.status == 0 {
 		writeProblem(w, r, err)
+	}
+	if w.status == http.StatusServiceUnavailable && r.Context().Err() != nil {
+		w.status = statusClientGone
 	}
 }

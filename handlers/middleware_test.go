@@ -186,6 +186,30 @@ func TestRequestTimeout(t *testing.T) {
 	wantStatus(t, w, http.StatusServiceUnavailable)
 }
 
+func TestClientThatHangsUpIsNoServerError(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.hook = func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	d := deps(f, testConfig())
+	registry := prometheus.NewRegistry()
+	d.Registerer = registry
+	core, logs := observer.New(zapcore.WarnLevel)
+	d.Logger = zap.New(core)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := serve(newHandler(t, d), call{method: http.MethodGet, path: seededPath}.request(t).WithContext(ctx))
+	wantStatus(t, w, http.StatusServiceUnavailable) // nobody reads it
+	if logs.Len() > 0 {
+		t.Errorf("logged %v", logs.All())
+	}
+	if got := latencies(t, registry); got["GET /feeds/{id} 4xx"] != 1 || len(got) != 1 {
+		t.Errorf("observed %v", got)
+	}
+}
+
 // TestDeadline holds the context of requests against an ordinary one with the same deadline.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
@@ -267,6 +291,15 @@ func TestLatencyLabels(t *testing.T) {
 	} {
 		send(t, h, c)
 	}
+	want := map[string]uint64{"GET /feeds/{id} 4xx": 2, "GET /feeds/{id} 2xx": 1, "other unmatched 4xx": 3}
+	if got := latencies(t, registry); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("observed %v, want %v", got, want)
+	}
+}
+
+// latencies returns how many requests were observed with which labels.
+func latencies(t *testing.T, registry *prometheus.Registry) map[string]uint64 {
+	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -284,10 +317,7 @@ func TestLatencyLabels(t *testing.T) {
 			got[strings.Join(labels, " ")] = m.GetHistogram().GetSampleCount()
 		}
 	}
-	want := map[string]uint64{"GET /feeds/{id} 4xx": 2, "GET /feeds/{id} 2xx": 1, "other unmatched 4xx": 3}
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("observed %v, want %v", got, want)
-	}
+	return got
 }
 
 func TestAccessLog(t *testing.T) {
