@@ -237,8 +237,8 @@ type Health struct {
 
 // HealthCheck One thing that the replica needs.
 type HealthCheck struct {
-	Detail *string `json:"detail,omitempty"`
 	Name   string  `json:"name"`
+	Detail *string `json:"detail,omitempty"`
 
 	// Status How a probe went.
 	Status HealthStatus `json:"status"`
@@ -354,37 +354,36 @@ type MintedIDs struct {
 
 // Problem A problem document of RFC 9457.
 type Problem struct {
-	// Detail What was wrong this time.
-	Detail string `json:"detail"`
-
-	// Errors What was wrong, by place.
-	Errors *[]ProblemField `json:"errors,omitempty"`
-
-	// Instance The path of the request; not of a problem within a batch.
-	Instance *string `json:"instance,omitempty"`
-
-	// Status The HTTP status.
-	Status int `json:"status"`
+	// Type Names the kind of problem, and stays the same across releases.
+	Type string `json:"type"`
 
 	// Title The kind of problem in words.
 	Title string `json:"title"`
 
-	// Type Names the kind of problem, and stays the same across releases.
-	Type string `json:"type"`
+	// Status The HTTP status.
+	Status int `json:"status"`
+
+	// Detail What was wrong this time.
+	Detail string `json:"detail"`
+
+	// Instance The path of the request; not of a problem within a batch.
+	Instance *string `json:"instance,omitempty"`
+
+	// Errors What was wrong, by place.
+	Errors *[]ProblemField `json:"errors,omitempty"`
 }
 
 // ProblemField A place in the request and what was wrong there. One of the first three is present.
 type ProblemField struct {
-	Detail string `json:"detail"`
-
-	// Header A header.
-	Header *string `json:"header,omitempty"`
+	// Pointer A JSON pointer into the body.
+	Pointer *string `json:"pointer,omitempty"`
 
 	// Parameter A parameter of the path or the query.
 	Parameter *string `json:"parameter,omitempty"`
 
-	// Pointer A JSON pointer into the body.
-	Pointer *string `json:"pointer,omitempty"`
+	// Header A header.
+	Header *string `json:"header,omitempty"`
+	Detail string  `json:"detail"`
 }
 
 // QueuedDeletion A deletion that is queued.

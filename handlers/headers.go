@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/zmsg/zmsg/model"
@@ -59,7 +60,10 @@ func wantsAsync(r *http.Request) bool {
 }
 
 // etagOf returns the ETag of a version.
-func etagOf(v model.Version) string { return `"` + v.String() + `"` }
+func etagOf(v model.Version) string {
+	var b [24]byte
+	return string(append(strconv.AppendInt(append(b[:0], '"'), int64(v), 10), '"'))
+}
 
 // notModified reports whether the client holds the version that etag names. Weak tags count as well.
 func notModified(r *http.Request, etag string) bool {

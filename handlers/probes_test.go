@@ -26,7 +26,7 @@ func TestProbes(t *testing.T) {
 		"Alias":   {away, "/healthz", "", 503, "1", "application/json", `{"status":"unavailable"}`},
 		"Verbose": {
 			away, "/readyz?verbose", "", 503, "1", "application/json",
-			`{"checks":[{"detail":"out of reach","name":"sql","status":"unavailable"},{"name":"ids","status":"ok"}],"status":"unavailable"}`,
+			`{"checks":[{"name":"sql","detail":"out of reach","status":"unavailable"},{"name":"ids","status":"ok"}],"status":"unavailable"}`,
 		},
 		"VerboseNothing": {nil, "/readyz?verbose=1", "", 200, "", "application/json", `{"status":"ok"}`},
 		"Text": {
