@@ -47,6 +47,17 @@ func TestBatchGet(t *testing.T) {
 	}
 }
 
+func TestBatchGetOfNoIDs(t *testing.T) {
+	t.Parallel()
+	w := send(t, newHandler(t, deps(newFake(), testConfig())), call{
+		method: http.MethodPost, path: "/feeds:batchGet", body: `{"ids":["x",{}]}`, invalid: true,
+	})
+	wantStatus(t, w, http.StatusMultiStatus)
+	if s := into[api.BatchGetResponse](t, w).Summary; s.Total != 2 || s.Failed != 2 {
+		t.Errorf("summary %+v", s)
+	}
+}
+
 func TestBatchWrite(t *testing.T) {
 	t.Parallel()
 	ops := []struct {

@@ -50,9 +50,6 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets http.ResponseController find the server's own writer.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
 // setRequestID and setETag need no memory of their own.
 func (w *response) setRequestID(id string) {
 	w.values[0] = id

@@ -79,6 +79,35 @@ func TestEveryKindOfError(t *testing.T) {
 	}
 }
 
+// TestEveryRouteFailsPlainly lets the service be away under each route that needs it.
+func TestEveryRouteFailsPlainly(t *testing.T) {
+	t.Parallel()
+	for _, c := range []call{
+		{method: "POST", path: "/ids"},
+		{method: "GET", path: "/feeds?author_id=1"},
+		{method: "POST", path: "/feeds", body: `{"author_id":"1","content":1}`},
+		{method: "GET", path: "/feeds/1"},
+		{method: "HEAD", path: "/feeds/1"},
+		{method: "PUT", path: "/feeds/1", body: `{"author_id":"1","content":1}`},
+		{method: "PATCH", path: "/feeds/1", body: `1`},
+		{method: "DELETE", path: "/feeds/1"},
+		{method: "DELETE", path: "/feeds/1/cache"},
+		{method: "GET", path: "/feeds/1/hit"},
+	} {
+		t.Run(c.method+c.path, func(t *testing.T) {
+			t.Parallel()
+			f := newFake()
+			f.hook = fails(model.NewUnavailable("the database is out of reach", errors.New("secret")))
+			w := send(t, newHandler(t, deps(f, testConfig())), c)
+			wantStatus(t, w, http.StatusServiceUnavailable)
+			wantHeaders(t, w, "Retry-After", "1", "ETag", "", "Cache-Status", "", "Location", "")
+			if p := problemIn(t, w); p.Detail != "the database is out of reach" {
+				t.Errorf("detail %q", p.Detail)
+			}
+		})
+	}
+}
+
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	f := newFake()
