@@ -139,7 +139,7 @@ func TestBatchWriteDelayedAndReplayed(t *testing.T) {
 	h := newHandler(t, deps(newFake(), testConfig()))
 	c := call{
 		method: http.MethodPost, path: "/feeds:batchWrite", headers: []string{"Prefer", "respond-async", "Idempotency-Key", "b"},
-		body: `{"items":[{"op":"create","author_id":"42","content":1},{"op":"delete","id":"730123456789012480"}]}`,
+		body: `{"items":[{"op":"create","author_id":"42","content":1},{"op":"delete","id":"730123456789012480"},{"op":"delete","id":"6"}]}`,
 	}
 	first := send(t, h, c)
 	wantStatus(t, first, http.StatusMultiStatus)

@@ -159,7 +159,7 @@ func batchCond(ifMatch string) (model.Cond, error) {
 // batchWriteAnswer returns the body, and sets the headers that follow from the results.
 func batchWriteAnswer(w *response, ops []service.BatchOp, results []service.BatchResult, preferred bool) []byte {
 	var b batchAnswer
-	replayed, queued := 0, 0
+	replayed, fresh, queued := 0, 0, 0
 	for i := range results {
 		written := &results[i].Written
 		id := written.Item.ID
@@ -175,8 +175,11 @@ func batchWriteAnswer(w *response, ops []service.BatchOp, results []service.Batc
 			continue
 		}
 		b.write(text, &ops[i], written)
-		if written.Replayed {
+		switch {
+		case written.Replayed:
 			replayed++
+		case written.Item.Version != 0: // a deletion of nothing is the same each time
+			fresh++
 		}
 		if written.Store == model.StoreDelayed {
 			queued++
@@ -185,7 +188,7 @@ func batchWriteAnswer(w *response, ops []service.BatchOp, results []service.Batc
 	if queued > 0 && preferred {
 		w.Header()["Preference-Applied"] = respondAsync
 	}
-	if replayed > 0 && replayed == b.succeeded {
+	if replayed > 0 && fresh == 0 {
 		w.Header()["Idempotent-Replayed"] = replayedTrue
 	}
 	return b.body()

@@ -97,7 +97,7 @@ func (f *fake) apply(d service.Draft, op model.Op, create bool, o service.WriteO
 		d.ID = f.minted
 	}
 	w, err := f.write(d, op, create, o)
-	if err == nil && o.IdempotencyKey != "" {
+	if err == nil && o.IdempotencyKey != "" && w.Item.Version != 0 { // a deletion of nothing stores nothing
 		f.keys[o.IdempotencyKey] = keyed{fingerprint: o.Fingerprint, written: w}
 	}
 	return w, err
