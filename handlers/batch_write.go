@@ -57,7 +57,7 @@ func (s *server) readOps(items []jsontext.Value, ops []service.BatchOp, results 
 }
 
 // writeOps hands the readable operations to the service and puts its results in their places. A key that
-// belongs to another request is a failure of the whole.
+// belongs to another request is a failure of the whole, unless some operations had an effect.
 func (s *server) writeOps(ctx context.Context, w *response, ops []service.BatchOp, results []service.BatchResult, o service.WriteOptions) error {
 	readable := make([]service.BatchOp, 0, len(ops))
 	for i := range ops {
@@ -70,15 +70,19 @@ func (s *server) writeOps(ctx context.Context, w *response, ops []service.BatchO
 	}
 	done := s.Batches.Batch(ctx, readable, o)
 	errs := make([]error, len(done))
-	reused := 0
+	var reused error
+	effects := 0
 	for i := range done {
 		errs[i] = done[i].Err
-		if model.KindOf(done[i].Err) == model.KeyReused {
-			reused++
+		switch {
+		case model.KindOf(done[i].Err) == model.KeyReused:
+			reused = done[i].Err
+		case done[i].Err == nil && done[i].Written.Item.Version != 0:
+			effects++
 		}
 	}
-	if reused == len(done) {
-		return done[0].Err
+	if reused != nil && effects == 0 {
+		return reused
 	}
 	s.logBatchFailure(w, errs)
 	next := 0
