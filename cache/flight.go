@@ -103,6 +103,14 @@ func (f *Flight) join(ctx context.Context, key FlightKey, read func(context.Cont
 	return c, false, nil
 }
 
+// Forget keeps later callers of the key from joining a read that is under way: a newer answer has been
+// given meanwhile than that read may find.
+func (f *Flight) Forget(key FlightKey) {
+	f.mu.Lock()
+	delete(f.calls, key)
+	f.mu.Unlock()
+}
+
 // run makes the read. It holds a slot.
 func (f *Flight) run(ctx context.Context, key FlightKey, c *flightCall, read func(context.Context) (model.Doc, error)) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
@@ -111,7 +119,9 @@ func (f *Flight) run(ctx context.Context, key FlightKey, c *flightCall, read fun
 		stop()
 		cancel()
 		f.mu.Lock()
-		delete(f.calls, key)
+		if f.calls[key] == c {
+			delete(f.calls, key)
+		}
 		f.mu.Unlock()
 		<-f.slots
 		close(c.done)

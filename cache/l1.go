@@ -106,15 +106,21 @@ func (l *L1) Get(id model.ID, era uint32) (version model.Version, body []byte, o
 		return 0, nil, false
 	}
 	s.hits.Add(1)
-	return e.version(), e[headerSize:], true
+	if body = e[headerSize:]; len(body) == 0 {
+		return 0, nil, true
+	}
+	return e.version(), body, true
 }
 
 // Begin returns the generation of id, to be noted before the read whose result shall be filled in.
 func (l *L1) Begin(id model.ID) Gen { return Gen(l.stripe(id).gen.Load()) }
 
-// Fill stores what a read has found (version 0: id does not exist), unless id has been invalidated
-// since the generation was noted, or a newer version is there. In the first case it still removes an
-// older version, which is known to be outdated now. The body is copied.
+// Fill stores what a read has found, unless id has been invalidated since the generation was noted. No
+// body means that id does not exist; version is then that of its deletion, 0 if it is not known. The
+// body is copied.
+//
+// What must not be stored leaves its version behind as a floor: the reader answers with it, so no read
+// that is under way may fill in less from now on, although nothing has invalidated it.
 func (l *L1) Fill(id model.ID, gen Gen, era uint32, version model.Version, body []byte) {
 	if l.entries == nil {
 		return
@@ -123,37 +129,35 @@ func (l *L1) Fill(id model.ID, gen Gen, era uint32, version model.Version, body 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	present, found := l.lookup(id)
-	if Gen(s.gen.Load()) != gen {
-		if found && present.era() <= era && present.version() < version {
-			l.remove(id)
-		}
-		return
-	}
 	if found && l.newer(present, era, version) {
 		return
 	}
 	ttl := l.ttl
-	if version == 0 {
+	if len(body) == 0 {
 		ttl = l.absentTTL
 	}
-	if ttl == 0 || len(body) > l.maxBody {
-		if found {
-			l.remove(id)
+	expiry := l.elapsed() + ttl
+	if Gen(s.gen.Load()) != gen || ttl == 0 || len(body) > l.maxBody {
+		if version == 0 {
+			return
 		}
-		return
+		expiry, body = floor, nil
 	}
 	// An error could only mean that the entry exceeds a shard, which maxBody excludes.
-	_ = l.entries.Set(l1Key(id), newL1Entry(l.elapsed()+ttl, version, era, body))
+	_ = l.entries.Set(l1Key(id), newL1Entry(expiry, version, era, body))
 }
 
-// newer reports whether the entry that is there must not be replaced. An absence has no place in the
-// order of versions: it gives way to any version, and replaces one only after that has expired.
+// floor is the expiry of an entry that only says which version has been answered.
+const floor time.Duration = -1
+
+// newer reports whether the entry that is there must not be replaced. Of one that has expired only its
+// version counts, and an unknown one (an item whose deletion is forgotten) gives way to it no more.
 func (l *L1) newer(e l1Entry, era uint32, version model.Version) bool {
 	expired := e.expiry() <= l.elapsed()
 	if e.era() != era {
 		return e.era() > era && !expired
 	}
-	return e.version() > version && (version != 0 || !expired)
+	return e.version() > version && (version != 0 || !expired || e.expiry() == floor)
 }
 
 // Invalidate removes id, and makes fills void that rest on reads begun before.

@@ -32,7 +32,7 @@ func (r *Reader) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]mod
 	m.readL2(ctx, byShard)
 	m.readSQL(ctx)
 	for _, i := range m.alone {
-		m.docs[i], m.errs[i] = r.fetch(ctx, ids[i])
+		m.docs[i], m.errs[i] = r.fetch(ctx, ids[i], true)
 	}
 	for i := range m.docs {
 		if m.errs[i] == nil {
@@ -99,21 +99,14 @@ func (m *many) sort(g *shards.Grant, at []int, ids []model.ID, cmd *redis.Cmd) {
 		e := entries[k]
 		switch {
 		case e != nil && e.Stamp == g.Epoch:
-			m.answer(i, g, answer{item: e.Item, tier: model.TierL2, grant: g, fill: true})
+			m.docs[i] = m.settle(m.gens[i], &answer{item: e.Item, tier: model.TierL2, grant: g, fill: true}, true)
 		case e != nil && e.Pinned:
 			m.alone = append(m.alone, i)
 		case m.filter.Absent(g.Shard, ids[k], tip):
-			m.answer(i, g, answer{item: model.Item{ID: ids[k]}, tier: model.TierFilter})
+			m.docs[i] = m.settle(m.gens[i], &answer{item: model.Item{ID: ids[k]}, tier: model.TierFilter, grant: g}, true)
 		default:
 			m.sql = append(m.sql, missed{i, g, tip})
 		}
-	}
-}
-
-func (m *many) answer(i int, g *shards.Grant, a answer) {
-	m.docs[i] = a.doc()
-	if a.fill {
-		m.l1.Fill(m.ids[i], m.gens[i], g.Era, m.docs[i].Version, m.docs[i].Body)
 	}
 }
 
@@ -146,7 +139,7 @@ func (m *many) readSQL(ctx context.Context) {
 		case !m.table.Holds(x.grant):
 			m.alone = append(m.alone, x.i)
 		default:
-			m.answer(x.i, x.grant, answer{item: row, tier: model.TierSQL, grant: x.grant, fill: true})
+			m.docs[x.i] = m.settle(m.gens[x.i], &answer{item: row, tier: model.TierSQL, grant: x.grant, fill: true}, true)
 			at := moment{x.grant, x.tip}
 			fills[at] = append(fills[at], row)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/zmsg/zmsg/internal/failpoint"
 	"github.com/zmsg/zmsg/internal/keyspace"
 	"github.com/zmsg/zmsg/internal/redisconn"
 	"github.com/zmsg/zmsg/internal/shards"
@@ -59,7 +60,7 @@ func (r *Reader) Get(ctx context.Context, id model.ID, exact bool) (model.Doc, e
 func (r *Reader) get(ctx context.Context, id model.ID, exact bool) (model.Doc, error) {
 	g := r.table.Grant(r.space.Shard(id))
 	if exact {
-		return r.fetch(ctx, id)
+		return r.fetch(ctx, id, true)
 	}
 	var era uint32
 	if g != nil {
@@ -69,23 +70,36 @@ func (r *Reader) get(ctx context.Context, id model.ID, exact bool) (model.Doc, e
 		}
 	}
 	doc, _, err := r.flight.Do(ctx, FlightKey{ID: id, Gen: r.l1.Begin(id), Era: era}, func(ctx context.Context) (model.Doc, error) {
-		return r.fetch(ctx, id)
+		return r.fetch(ctx, id, false)
 	})
 	return doc, err
 }
 
-// fetch reads past L1 and fills it.
-func (r *Reader) fetch(ctx context.Context, id model.ID) (model.Doc, error) {
+// fetch reads past L1 and fills it. alone says that it is no flight of others.
+func (r *Reader) fetch(ctx context.Context, id model.ID, alone bool) (model.Doc, error) {
 	gen := r.l1.Begin(id)
 	a, err := r.lookup(ctx, id)
 	if err != nil {
 		return model.Doc{}, err
 	}
+	return r.settle(gen, &a, alone), nil
+}
+
+// settle makes the document of an answer, keeps it in L1, and sees to it that nobody joins a flight that
+// began before this read and may end after it with less.
+func (r *Reader) settle(gen Gen, a *answer, alone bool) model.Doc {
 	doc := a.doc()
-	if a.grant != nil && a.fill {
-		r.l1.Fill(id, gen, a.grant.Era, doc.Version, doc.Body)
+	if a.grant == nil {
+		return doc
 	}
-	return doc, nil
+	id := a.item.ID
+	if a.fill {
+		r.l1.Fill(id, gen, a.grant.Era, a.item.Version, doc.Body)
+	}
+	if now := r.l1.Begin(id); alone || now != gen {
+		r.flight.Forget(FlightKey{ID: id, Gen: now, Era: a.grant.Era})
+	}
+	return doc
 }
 
 // Current returns the newest item, for a read-modify-write.
@@ -198,6 +212,9 @@ func (r *Reader) lookupUnder(ctx context.Context, g *shards.Grant, id model.ID) 
 	row.ID = id
 	a.item, a.tier = row, model.TierSQL
 	r.metrics.sqlReads.Inc()
+	if err := failpoint.Hit("read.before_fill"); err != nil {
+		return answer{}, err
+	}
 	r.fillL2(ctx, g, tip, []model.Item{row})
 	return a, nil
 }
@@ -321,8 +338,8 @@ func (r *Reader) Evict(ctx context.Context, id model.ID) error {
 
 // Wrote makes this replica forget what it remembers of an item that it has just written.
 func (r *Reader) Wrote(g *shards.Grant, it *model.Item) {
-	r.filter.Add(g.Shard, it.ID)
 	r.overlay.Add(g.Shard, g.Era, Pending{ID: it.ID, AuthorID: it.AuthorID, Version: it.Version, Deleted: it.Deleted})
+	r.filter.Add(g.Shard, it.ID) // after the overlay: see Filter
 	r.l1.Invalidate(it.ID)
 }
 

@@ -106,8 +106,8 @@ func (t *Tailer) Enter(ctx context.Context, g *shards.Grant) (model.Version, err
 			build, _ = t.filter.StartBuild(g.Shard, g.Era)
 		}
 		for _, p := range writes {
-			t.filter.Add(g.Shard, p.ID)
 			t.overlay.Add(g.Shard, g.Era, p)
+			t.filter.Add(g.Shard, p.ID)
 			from = keyspace.StreamID(p.Version)
 		}
 		if first {
@@ -236,8 +236,8 @@ func (t *Tailer) apply(g *shards.Grant, v model.Version, kind, text string) {
 			return
 		}
 		p.Version, p.Deleted = v, kind == "d"
+		t.overlay.Add(g.Shard, g.Era, p) // before the filter: see Filter
 		t.filter.Add(g.Shard, p.ID)
-		t.overlay.Add(g.Shard, g.Era, p)
 		t.l1.Invalidate(p.ID)
 		t.metrics.lag.Observe(max(0, time.Since(at).Seconds()))
 		t.wake(g.Shard)

@@ -22,7 +22,9 @@ type Drainer struct {
 	space   *keyspace.Space
 	table   *shards.Table
 	redis   *redisconn.Conn
-	store   Store
+	commits Committer
+	shards  Positions
+	rows    Rows
 	log     *zap.Logger
 	entries shards.Expiry
 	metrics *metrics
@@ -46,7 +48,9 @@ type DrainerDeps struct {
 	Space      *keyspace.Space
 	Table      *shards.Table
 	Redis      *redisconn.Conn
-	Store      Store
+	Commits    Committer
+	Shards     Positions
+	Rows       Rows
 	Log        *zap.Logger
 	Entries    shards.Expiry
 	Registerer prometheus.Registerer
@@ -54,7 +58,8 @@ type DrainerDeps struct {
 
 // NewDrainer returns a Drainer that has not started.
 func NewDrainer(cfg Config, d DrainerDeps) *Drainer {
-	dr := &Drainer{cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis, store: d.Store, log: d.Log,
+	dr := &Drainer{cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis,
+		commits: d.Commits, shards: d.Shards, rows: d.Rows, log: d.Log,
 		entries: d.Entries, position: make(map[int]mark)}
 	dr.metrics = newMetrics(d.Registerer)
 	for range max(1, cfg.Workers) {
@@ -158,7 +163,7 @@ func (d *Drainer) committed(g *shards.Grant, v model.Version) {
 // refresh reads the positions of shards whose batch was refused: another drainer was there, or the
 // epoch has changed, which the Keeper will notice too.
 func (d *Drainer) refresh(ctx context.Context) error {
-	all, err := d.store.Shards(ctx)
+	all, err := d.shards.All(ctx)
 	if err != nil {
 		return err
 	}

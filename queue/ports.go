@@ -24,13 +24,21 @@ type Observer interface {
 	Wrote(g *shards.Grant, it *model.Item)
 }
 
-// Store is the SQL side of the drain.
-type Store interface {
+// Committer commits batches of the drain.
+type Committer interface {
 	// Apply commits a batch in one transaction. Shards that do not stand where the batch says are
 	// returned, and then nothing is committed.
 	Apply(ctx context.Context, b *model.Batch) (refused []int, err error)
-	// Shards returns the state of all shards.
-	Shards(ctx context.Context) ([]model.Shard, error)
+}
+
+// Positions tells how far the shards have reached SQL.
+type Positions interface {
+	// All returns the state of all shards.
+	All(ctx context.Context) ([]model.Shard, error)
+}
+
+// Rows are the items in SQL.
+type Rows interface {
 	// Get returns the item's row, version 0 if there is none.
 	Get(ctx context.Context, id model.ID) (model.Item, error)
 	// Tombstones returns rows of items deleted before olderThan, with IDs after after.

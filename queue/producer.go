@@ -24,7 +24,7 @@ type Producer struct {
 	loader   Loader
 	observer Observer
 	drainer  *Drainer
-	store    Store
+	rows     Rows
 }
 
 // ProducerDeps are what a Producer works with.
@@ -35,13 +35,13 @@ type ProducerDeps struct {
 	Loader   Loader
 	Observer Observer
 	Drainer  *Drainer
-	Store    Store
+	Rows     Rows
 }
 
 // NewProducer returns a Producer.
 func NewProducer(cfg Config, d ProducerDeps) *Producer {
 	return &Producer{cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, loader: d.Loader,
-		observer: d.Observer, drainer: d.Drainer, store: d.Store}
+		observer: d.Observer, drainer: d.Drainer, rows: d.Rows}
 }
 
 const (
@@ -288,7 +288,7 @@ func (p *Producer) Await(ctx context.Context, id model.ID, v model.Version) erro
 
 // stored reports whether SQL holds version v of the item, or a later one.
 func (p *Producer) stored(ctx context.Context, id model.ID, v model.Version) (bool, error) {
-	it, err := p.store.Get(ctx, id)
+	it, err := p.rows.Get(ctx, id)
 	return it.Version >= v, err
 }
 

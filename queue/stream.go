@@ -196,7 +196,7 @@ func (d *Drainer) DrainLeftovers(ctx context.Context, sh model.Shard) (model.Ver
 		b := &batch{parts: []part{p}}
 		b.merge()
 		to := p.writes[len(p.writes)-1].Version
-		refused, err := d.store.Apply(ctx, &model.Batch{Items: b.items, Advances: []model.Advance{{
+		refused, err := d.commits.Apply(ctx, &model.Batch{Items: b.items, Advances: []model.Advance{{
 			Shard: sh.Shard, Epoch: sh.Epoch, Home: sh.Home, Opening: true, From: sh.Position, To: to,
 		}}})
 		if err != nil {

@@ -37,7 +37,7 @@ func (d *Drainer) collectTombstones(ctx context.Context) {
 func (d *Drainer) removeTombstones(ctx context.Context, olderThan time.Time) error {
 	var after model.ID
 	for {
-		page, err := d.store.Tombstones(ctx, olderThan, after, tombstonePage)
+		page, err := d.rows.Tombstones(ctx, olderThan, after, tombstonePage)
 		if err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (d *Drainer) removeTombstones(ctx context.Context, olderThan time.Time) err
 				passed = append(passed, t)
 			}
 		}
-		if _, err := d.store.RemoveTombstones(ctx, passed); err != nil {
+		if _, err := d.rows.RemoveTombstones(ctx, passed); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ type worker struct {
 
 	mu       sync.Mutex
 	dirty    map[int]struct{}
-	later    map[int]struct{}
+	later    map[int]model.Version
 	perShard int // how many writes to ask one shard for, after the sizes seen
 }
 
@@ -184,7 +184,7 @@ func (w *worker) round(ctx context.Context, list []int) error {
 // commit writes the batch to SQL. Shards that turn out to stand elsewhere are left out.
 func (w *worker) commit(ctx context.Context, b *batch) error {
 	for len(b.parts) > 0 {
-		refused, err := w.store.Apply(ctx, b.transaction())
+		refused, err := w.commits.Apply(ctx, b.transaction())
 		if err != nil {
 			return err
 		}

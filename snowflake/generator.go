@@ -17,7 +17,7 @@ var ErrNoLease = errors.New("no IDs can be made now")
 
 // Config of a Generator.
 type Config struct {
-	Window time.Duration `env:"ID_WINDOW" envDefault:"10s" unit:"duration" desc:"time reserved ahead in the database; IDs are made for so long while it is away, and a crashed process holds its node for so long"`
+	Window time.Duration `env:"ID_WINDOW" envDefault:"2m" unit:"duration" desc:"time reserved ahead in the database; IDs are made for so long while it is away, and a crashed process holds its node for so long"`
 	// Margin is 0 because PostgreSQL keeps what it has committed, unless it fails over to a standby
 	// that lags. Where that may happen, the lost reservation reached up to Window beyond the clock, so
 	// a margin of Window plus the lag of clocks between the servers keeps IDs unique. It delays
