@@ -153,10 +153,10 @@ const floor time.Duration = -1
 // newer reports whether the entry that is there must not be replaced. Of one that has expired only its
 // version counts, and an unknown one (an item whose deletion is forgotten) gives way to it no more.
 func (l *L1) newer(e l1Entry, era uint32, version model.Version) bool {
-	expired := e.expiry() <= l.elapsed()
 	if e.era() != era {
-		return e.era() > era && !expired
+		return e.era() > era // a read of an ended era may be late; eras only rise
 	}
+	expired := e.expiry() <= l.elapsed()
 	return e.version() > version && (version != 0 || !expired || e.expiry() == floor)
 }
 
