@@ -79,6 +79,47 @@ func TestFlightLaterGenerationJoinsNoOlderRead(t *testing.T) {
 	})
 }
 
+// A newer answer was given while a read was under way: later callers must not join that read.
+func TestFlightForgottenReadIsJoinedByNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := NewFlight(time.Minute, 10)
+		defer f.Close()
+		key := FlightKey{ID: 1, Gen: 1}
+		gates := map[model.Version]chan struct{}{1: make(chan struct{}), 2: make(chan struct{})}
+		results := make(chan model.Doc, 3)
+		fly := func(v model.Version) {
+			go func() {
+				doc, _, err := f.Do(t.Context(), key, func(context.Context) (model.Doc, error) {
+					<-gates[v]
+					return model.Doc{Version: v}, nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				results <- doc
+			}()
+			synctest.Wait()
+		}
+		fly(1)
+		f.Forget(FlightKey{ID: 1, Gen: 2}) // another key's
+		f.Forget(key)
+		fly(2)
+		fly(2) // joins the second read, which the end of the first must not remove
+		close(gates[1])
+		if doc := <-results; doc.Version != 1 {
+			t.Errorf("the forgotten read's own caller got %v", doc)
+		}
+		fly(3) // would wait forever if it did not join
+		close(gates[2])
+		for range 3 {
+			if doc := <-results; doc.Version != 2 {
+				t.Errorf("a caller that came after got %v", doc)
+			}
+		}
+	})
+}
+
 type contextKey struct{}
 
 func TestFlightOutlivesItsCallers(t *testing.T) {
