@@ -65,7 +65,7 @@ func (c *Config) Validate() error {
 	need(c.Queue.AwaitTimeout > 0, "QUEUE_AWAIT_TIMEOUT: must be positive")
 	need(c.Queue.EventsKept > 0, "QUEUE_EVENTS_KEPT: must be positive")
 	need(c.Queue.IdempotencyTTL >= time.Second, "IDEMPOTENCY_TTL: must be at least 1s")
-	need(c.Queue.TombstoneRetention > 0, "TOMBSTONE_RETENTION: must be positive")
+	need(c.Queue.TombstoneRetention > 0 && c.Queue.TombstonePeriod > 0, "TOMBSTONE_RETENTION, TOMBSTONE_PERIOD: must be positive")
 	need(c.Cache.L1TTL > 0 && c.Cache.L1AbsentTTL > 0, "L1_TTL, L1_ABSENT_TTL: must be positive")
 	need(c.Cache.L2TTL >= time.Second && c.Cache.AbsentTTL >= time.Second, "L2_TTL, L2_ABSENT_TTL: must be at least 1s")
 	need(c.Cache.L1MaxBytes >= 0, "L1_MAX_BYTES: must not be negative")

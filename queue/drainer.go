@@ -37,10 +37,11 @@ type Drainer struct {
 	position map[int]mark // up to where SQL is known to hold each shard's writes
 }
 
-// mark is a position and the epoch in which it was learned.
+// mark is a position, up to where the stream was trimmed, and the epoch in which they were learned.
 type mark struct {
 	epoch    int64
 	position model.Version
+	trimmed  model.Version
 }
 
 // DrainerDeps are what a Drainer works with.
@@ -156,7 +157,25 @@ func (d *Drainer) committed(g *shards.Grant, v model.Version) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if m := d.position[g.Shard]; m.epoch == g.Epoch && m.position < v {
-		d.position[g.Shard] = mark{epoch: g.Epoch, position: v}
+		m.position = v
+		d.position[g.Shard] = m
+	}
+}
+
+// untrimmed reports whether the stream may hold entries up to v, which are released.
+func (d *Drainer) untrimmed(g *shards.Grant, v model.Version) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := d.position[g.Shard]
+	return m.epoch == g.Epoch && m.trimmed < v
+}
+
+func (d *Drainer) trimmed(g *shards.Grant, v model.Version) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if m := d.position[g.Shard]; m.epoch == g.Epoch {
+		m.trimmed = max(m.trimmed, v)
+		d.position[g.Shard] = m
 	}
 }
 
@@ -171,7 +190,8 @@ func (d *Drainer) refresh(ctx context.Context) error {
 	defer d.mu.Unlock()
 	for _, sh := range all {
 		if m := d.position[sh.Shard]; m.epoch == sh.Epoch && m.position < sh.Position {
-			d.position[sh.Shard] = mark{epoch: sh.Epoch, position: sh.Position}
+			m.position = sh.Position
+			d.position[sh.Shard] = m
 		}
 	}
 	d.table.Poke()

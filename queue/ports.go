@@ -57,4 +57,5 @@ type Config struct {
 	EventsKept         int64         `env:"QUEUE_EVENTS_KEPT" envDefault:"8192" unit:"events" desc:"events kept for each shard; a replica that is further behind starts anew"`
 	IdempotencyTTL     time.Duration `env:"IDEMPOTENCY_TTL" envDefault:"24h" unit:"duration" desc:"how long an Idempotency-Key is remembered at least"`
 	TombstoneRetention time.Duration `env:"TOMBSTONE_RETENTION" envDefault:"24h" unit:"duration" desc:"how long the row of a deleted item is kept"`
+	TombstonePeriod    time.Duration `env:"TOMBSTONE_PERIOD" envDefault:"1m" unit:"duration" desc:"how often rows of items deleted long ago are removed"`
 }

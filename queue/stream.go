@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -157,17 +158,30 @@ func (w *worker) released(p part, cmd *redis.Cmd) (more bool, err error) {
 	return r.number(1) == 1, nil
 }
 
-// trim drops released entries from the streams. What a crash leaves behind the next trim takes along,
-// and its readers begin after the position anyway; so an error here is left to the next round.
+// trim drops released entries from the streams, also what a crash has left behind. Readers begin after
+// the position anyway, so an error here is left to the next round.
 func (w *worker) trim(ctx context.Context, b *batch) {
-	if len(b.parts) == 0 {
+	var todo []part
+	for _, p := range slices.Concat(b.parts, b.settled) {
+		if up := w.table.ReleasedUpTo(p.grant.Shard); w.untrimmed(p.grant, up) {
+			p.to = up
+			todo = append(todo, p)
+		}
+	}
+	if len(todo) == 0 {
 		return
 	}
 	pipe := w.redis.Client().Pipeline()
-	for _, p := range b.parts {
-		pipe.XTrimMinID(ctx, w.space.Queue(p.grant.Shard), keyspace.StreamID(p.to+1))
+	replies := make([]*redis.IntCmd, len(todo))
+	for i, p := range todo {
+		replies[i] = pipe.XTrimMinID(ctx, w.space.Queue(p.grant.Shard), keyspace.StreamID(p.to+1))
 	}
-	_, _ = pipe.Exec(ctx)
+	_, _ = pipe.Exec(ctx) // each reply holds its own error
+	for i, p := range todo {
+		if replies[i].Err() == nil {
+			w.trimmed(p.grant, p.to)
+		}
+	}
 }
 
 // leftoverBatch is how many writes of an ended epoch one transaction brings to SQL.

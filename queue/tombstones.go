@@ -9,15 +9,13 @@ import (
 	"github.com/zmsg/zmsg/model"
 )
 
-const (
-	tombstonePeriod = time.Minute
-	tombstonePage   = 1000
-)
+// tombstonePage is how many rows one statement looks at.
+const tombstonePage = 1000
 
 // collectTombstones removes the rows of items deleted long ago. A row whose version the position has
 // not passed stays: an older write may still be queued, and the row is what refuses it.
 func (d *Drainer) collectTombstones(ctx context.Context) {
-	tick := time.NewTicker(tombstonePeriod)
+	tick := time.NewTicker(d.cfg.TombstonePeriod)
 	defer tick.Stop()
 	for {
 		select {
