@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,6 +45,7 @@ type replica struct {
 	reg *prometheus.Registry
 	// cutEvents breaks the connections on which events are read, and no others.
 	cutEvents *atomic.Bool
+	closed    sync.Once
 }
 
 // open starts a replica and waits until it may use every shard.
@@ -71,11 +73,13 @@ func (w *world) open(t *testing.T, settings ...string) *replica {
 }
 
 func (r *replica) close(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := r.Close(ctx); err != nil {
-		t.Logf("close: %v", err) // tests that take a server away end so
-	}
+	r.closed.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := r.Close(ctx); err != nil {
+			t.Logf("close: %v", err) // tests that take a server away end so
+		}
+	})
 }
 
 // eventConn is a connection that breaks when events are read on it while cut is set.

@@ -136,26 +136,43 @@ func sortNewestFirst(items []model.Item) {
 
 // CatchUp waits until this replica has seen every event that happened before the call.
 func (r *Reader) CatchUp(ctx context.Context) error {
-	var grants []*shards.Grant
-	var cmds []redis.Cmder
-	for s := range r.space.Shards() {
-		if g := r.table.Grant(s); g != nil {
-			grants = append(grants, g)
-			cmds = append(cmds, r.readCmd(ctx, g, nil))
+	var err error
+	for range attempts {
+		var moved bool
+		if moved, err = r.catchUp(ctx); !moved {
+			return err
 		}
 	}
+	return err
+}
+
+// catchUp reports whether a shard has moved meanwhile, so that the call should be repeated.
+func (r *Reader) catchUp(ctx context.Context) (moved bool, err error) {
+	grants := make([]*shards.Grant, r.space.Shards())
+	cmds := make([]redis.Cmder, len(grants))
+	for s := range grants {
+		g, err := r.permission(ctx, s, nil)
+		if g == nil || err != nil {
+			return false, err // without Redis a list is SQL's alone
+		}
+		grants[s], cmds[s] = g, r.readCmd(ctx, g, nil)
+	}
 	if err := r.pipe.DoMany(ctx, cmds); err != nil {
-		return model.NewUnavailable("the queue did not answer", err)
+		return false, model.NewUnavailable("the queue did not answer", err)
 	}
 	for i, g := range grants {
 		cmd, _ := cmds[i].(*redis.Cmd)
 		tip, _, err := parseRead(cmd, nil)
+		if keyspace.Refused(err) {
+			r.table.Doubt(g)
+			return true, model.NewUnavailable("the shards keep moving", err)
+		}
 		if err != nil {
-			return model.NewUnavailable("the shard has moved", err)
+			return false, model.NewUnavailable("the queue did not answer", err)
 		}
 		if err := r.tailer.await(ctx, g, tip); err != nil {
-			return err
+			return !r.table.Holds(g), err
 		}
 	}
-	return nil
+	return false, nil
 }

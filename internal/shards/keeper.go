@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
@@ -193,6 +194,7 @@ func (k *Keeper) heartbeat() model.Heartbeat {
 func (k *Keeper) reconcile(ctx context.Context) {
 	hb := k.heartbeat()
 	homes := k.homes(ctx)
+	k.probeAll(ctx)
 	if ctx.Err() != nil {
 		return
 	}
@@ -272,6 +274,32 @@ func (k *Keeper) probe(ctx context.Context, sh model.Shard) error {
 	defer cancel()
 	cmd := sc.Cmd(ctx, keyspace.Read, []string{k.Space.Meta(sh.Shard)}, sh.Epoch)
 	return k.Redis.Client().Process(ctx, cmd)
+}
+
+// probeAll asks Redis about every shard that is in use. A shard that nobody writes to would not notice
+// that its home was emptied, and would serve from L1 what other replicas have changed since.
+func (k *Keeper) probeAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var grants []*Grant
+	var cmds []*redis.Cmd
+	pipe := k.Redis.Client().Pipeline()
+	for s := range k.Space.Shards() {
+		if g := k.Table.Grant(s); g != nil {
+			cmd := g.Scripts.Cmd(ctx, keyspace.Read, []string{k.Space.Meta(s)}, g.Epoch)
+			_ = pipe.Process(ctx, cmd) // only queues
+			grants, cmds = append(grants, g), append(cmds, cmd)
+		}
+	}
+	if len(cmds) == 0 {
+		return
+	}
+	_, _ = pipe.Exec(ctx) // each reply holds its own error
+	for i, g := range grants {
+		if keyspace.Refused(cmds[i].Err()) {
+			k.Table.Doubt(g)
+		}
+	}
 }
 
 const (
