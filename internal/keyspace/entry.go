@@ -2,7 +2,9 @@ package keyspace
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -60,11 +62,39 @@ func appendHex(dst []byte, v uint64, width int) []byte {
 
 // ParseHex reads the fixed-width form of a version.
 func ParseHex(s string) (model.Version, error) {
-	v, err := strconv.ParseUint(s, 16, 63)
-	if err != nil || len(s) != versionHex {
+	v, err := parseHex(s, versionHex)
+	if err != nil || v > math.MaxInt64 {
 		return 0, fmt.Errorf("keyspace: version %q is damaged", s)
 	}
 	return model.Version(v), nil
+}
+
+var errDamaged = errors.New("not as it was written")
+
+// parseHex reads exactly what appendHex writes.
+func parseHex(s string, width int) (uint64, error) {
+	v, err := strconv.ParseUint(s, 16, 64)
+	if err != nil {
+		return 0, err
+	}
+	var buf [versionHex]byte
+	if string(appendHex(buf[:0], v, width)) != s {
+		return 0, errDamaged
+	}
+	return v, nil
+}
+
+// parseInt reads exactly what strconv.AppendInt writes: no plus, no leading zeros.
+func parseInt[T string | []byte](b T) (int64, error) {
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	var buf [20]byte
+	if len(strconv.AppendInt(buf[:0], n, 10)) != len(b) {
+		return 0, errDamaged
+	}
+	return n, nil
 }
 
 // AppendEntry appends an unpinned entry for what SQL said of an item, stamped with epoch. A zero
@@ -117,21 +147,24 @@ func AppendRecord(dst []byte, it *model.Item) []byte {
 
 // ParseEntry decodes the L2 entry of item id. The item's content shares b's memory.
 func ParseEntry(id model.ID, b []byte) (Entry, error) {
-	if len(b) < headSize {
+	if len(b) < headSize || (b[0] != flagPinned && b[0] != flagCached) {
 		return Entry{}, fmt.Errorf("keyspace: entry of %s is damaged: %d bytes", id, len(b))
 	}
 	ver, err := ParseHex(string(b[2 : 2+versionHex]))
 	if err != nil {
 		return Entry{}, err
 	}
-	stamp, err := strconv.ParseInt(string(b[2+versionHex:headSize]), 16, 64)
+	stamp, err := parseHex(string(b[2+versionHex:headSize]), stampHex)
 	if err != nil {
 		return Entry{}, fmt.Errorf("keyspace: entry of %s is damaged: stamp: %w", id, err)
 	}
-	e := Entry{Pinned: b[0] == flagPinned, Absent: b[1] == typeAbsent, Stamp: stamp}
+	e := Entry{Pinned: b[0] == flagPinned, Absent: b[1] == typeAbsent, Stamp: int64(stamp)} //nolint:gosec // 24 bits
 	e.Item.ID = id
-	if e.Absent {
+	switch {
+	case e.Absent && ver == 0 && len(b) == headSize:
 		return e, nil
+	case ver == 0 || (b[1] != typeValue && b[1] != typeDelete):
+		return Entry{}, fmt.Errorf("keyspace: entry of %s is damaged: %q of version %d", id, b[1], ver)
 	}
 	if err := ParseRecord(b[headSize:], &e.Item); err != nil {
 		return Entry{}, err
@@ -151,11 +184,11 @@ func ParseRecord(b []byte, it *model.Item) error {
 		}
 		f[i], rest = rest[:n], rest[n+1:]
 	}
-	author, err1 := strconv.ParseInt(string(f[0]), 10, 64)
-	created, err2 := strconv.ParseInt(string(f[2]), 10, 64)
-	updated, err3 := strconv.ParseInt(string(f[3]), 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil {
-		return fmt.Errorf("keyspace: record of %s is damaged: a number cannot be read", it.ID)
+	author, err1 := parseInt(f[0])
+	created, err2 := parseInt(f[2])
+	updated, err3 := parseInt(f[3])
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return fmt.Errorf("keyspace: record of %s is damaged: %w", it.ID, err)
 	}
 	it.AuthorID, it.Kind = model.ID(author), string(f[1])
 	it.CreatedAt, it.UpdatedAt = time.UnixMilli(created).UTC(), time.UnixMilli(updated).UTC()

@@ -15,6 +15,7 @@ package keyspace
 import (
 	"hash/fnv"
 	"strconv"
+	"strings"
 
 	"github.com/zmsg/zmsg/model"
 )
@@ -102,14 +103,11 @@ func StreamID(v model.Version) string {
 
 // ParseStreamID reads the ID of an entry of a shard's streams.
 func ParseStreamID(id string) (model.Version, bool) {
-	for i := 1; i < len(id); i++ {
-		if id[i] != '-' {
-			continue
-		}
-		epoch, err1 := strconv.ParseInt(id[:i], 10, 64)
-		seq, err2 := strconv.ParseInt(id[i+1:], 10, 64)
-		ok := err1 == nil && err2 == nil && epoch >= 0 && epoch <= model.MaxEpoch && seq >= 0 && seq <= model.MaxSeq
-		return model.NewVersion(epoch, seq), ok
+	before, after, _ := strings.Cut(id, "-")
+	epoch, err1 := parseInt(before)
+	seq, err2 := parseInt(after)
+	if err1 != nil || err2 != nil || epoch < 0 || epoch > model.MaxEpoch || seq < 0 || seq > model.MaxSeq {
+		return 0, false
 	}
-	return 0, false
+	return model.NewVersion(epoch, seq), true
 }

@@ -1,0 +1,9 @@
+package keyspace
+
+import (
+	"testing"
+
+	"github.com/zmsg/zmsg/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
