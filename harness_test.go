@@ -34,7 +34,7 @@ type world struct {
 	redis *testenv.Redis
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	return &world{dsn: testenv.DB(t), redis: testenv.NewRedis(t, testenv.RedisOptions{})}
 }
@@ -49,7 +49,7 @@ type replica struct {
 }
 
 // open starts a replica and waits until it may use every shard.
-func (w *world) open(t *testing.T, settings ...string) *replica {
+func (w *world) open(t testing.TB, settings ...string) *replica {
 	t.Helper()
 	var cfg zmsg.Config
 	environ := append([]string{"ZMSG_POSTGRES_DSN=" + w.dsn, "ZMSG_REDIS_ADDR=" + w.redis.Addr(), "ZMSG_PERMISSION_TTL=1s"}, settings...)
@@ -72,7 +72,7 @@ func (w *world) open(t *testing.T, settings ...string) *replica {
 	return r
 }
 
-func (r *replica) close(t *testing.T) {
+func (r *replica) close(t testing.TB) {
 	r.closed.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -96,7 +96,7 @@ func (c *eventConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-func (r *replica) awaitReady(t *testing.T) {
+func (r *replica) awaitReady(t testing.TB) {
 	t.Helper()
 	eventually(t, 20*time.Second, "the replica is ready", func() bool {
 		return !slices.ContainsFunc(r.Checks(), func(c zmsg.Check) bool { return !c.OK })
@@ -104,7 +104,7 @@ func (r *replica) awaitReady(t *testing.T) {
 }
 
 // eventually polls until f holds.
-func eventually(t *testing.T, patience time.Duration, what string, f func() bool) {
+func eventually(t testing.TB, patience time.Duration, what string, f func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for !f() {
@@ -116,7 +116,7 @@ func eventually(t *testing.T, patience time.Duration, what string, f func() bool
 }
 
 // metric returns the sum of a counter's or gauge's series.
-func (r *replica) metric(t *testing.T, name string) float64 {
+func (r *replica) metric(t testing.TB, name string) float64 {
 	t.Helper()
 	families, err := r.reg.Gather()
 	if err != nil {
@@ -252,7 +252,7 @@ func (w *world) count(t *testing.T, statement string, args ...any) int64 {
 }
 
 // client returns a plain client of the world's Redis.
-func (w *world) client(t *testing.T) *redis.Client {
+func (w *world) client(t testing.TB) *redis.Client {
 	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
 	t.Cleanup(func() { _ = c.Close() })
@@ -280,7 +280,7 @@ func (w *world) evictAll(t *testing.T) (evicted int) {
 }
 
 // queued returns how many writes are in the streams.
-func (w *world) queued(t *testing.T) (n int64) {
+func (w *world) queued(t testing.TB) (n int64) {
 	t.Helper()
 	c := w.client(t)
 	for s := range 64 {

@@ -99,12 +99,12 @@ func parseWrite(m redis.XMessage) (model.Item, error) {
 // releaseChunk is how many entries one call of the release script handles: it blocks Redis meanwhile.
 const releaseChunk = 512
 
-// release unpins what is committed, shard by shard, in as few pipelines as it takes. A shard that had
-// nothing to commit may still have a release that its predecessor did not finish.
+// release unpins what is committed, in as few pipelines as it takes. A shard that had nothing to commit
+// may still have a release that its predecessor did not finish.
 func (w *worker) release(ctx context.Context, b *batch) error {
 	var todo []part
 	for _, p := range b.parts {
-		todo = append(todo, p)
+		todo = append(todo, p.chunks()...)
 	}
 	for _, p := range b.settled {
 		if p.from > w.table.ReleasedUpTo(p.grant.Shard) {
@@ -137,11 +137,32 @@ func (w *worker) release(ctx context.Context, b *batch) error {
 	return nil
 }
 
+// chunks splits a part so that each call of the release script is short.
+func (p part) chunks() []part {
+	var list []part
+	from := p.from
+	for some := range slices.Chunk(p.writes, releaseChunk) {
+		to := some[len(some)-1].Version
+		list = append(list, part{grant: p.grant, from: from, to: to, writes: some})
+		from = to
+	}
+	return list
+}
+
 func (w *worker) releaseCmd(ctx context.Context, p part) *redis.Cmd {
 	s := p.grant.Shard
-	return p.grant.Scripts.Cmd(ctx, keyspace.Release, []string{w.space.Meta(s), w.space.Queue(s), w.space.Events(s)},
-		p.grant.Epoch, keyspace.Hex(p.to), keyspace.StreamID(p.to), w.space.Prefix(s),
+	args := make([]any, 0, 9+len(p.writes))
+	args = append(args, p.grant.Epoch, keyspace.Hex(p.to), keyspace.StreamID(p.to), w.space.Prefix(s),
 		w.entries.Value.Milliseconds(), w.entries.Deletion.Milliseconds(), releaseChunk, w.cfg.EventsKept)
+	if len(p.writes) > 0 {
+		args = append(args, keyspace.Hex(p.from))
+	} else {
+		args = append(args, "")
+	}
+	for i := range p.writes {
+		args = append(args, int64(p.writes[i].ID))
+	}
+	return p.grant.Scripts.Cmd(ctx, keyspace.Release, []string{w.space.Meta(s), w.space.Queue(s), w.space.Events(s)}, args...)
 }
 
 func (w *worker) released(p part, cmd *redis.Cmd) (more bool, err error) {

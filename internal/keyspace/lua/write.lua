@@ -32,7 +32,7 @@ if cur == '' or cur:sub(19, 24) ~= stamp then
 end
 local typ, version = cur:sub(2, 2), cur:sub(3, 18)
 local exists = typ == 'v'
-local author, kind, created = cur:match('^(%d+)|([^|]*)|(%d+)|', 25)
+local author, kind, created = cur:match('^(%d+)|([^|]*)|(%-?%d+)|', 25)
 
 local cond = ARGV[9]
 local c = cond:sub(1, 1)
