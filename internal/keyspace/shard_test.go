@@ -1,0 +1,260 @@
+package keyspace
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/zmsg/zmsg/internal/testenv"
+	"github.com/zmsg/zmsg/model"
+)
+
+// shard is one shard on a real Redis, opened in epoch 1.
+type shard struct {
+	t     *testing.T
+	c     *redis.Client
+	sp    *Space
+	sc    *Scripts
+	s     int
+	epoch int64
+}
+
+const (
+	valueTTL    = time.Hour
+	deletionTTL = time.Minute
+	eventsKept  = 1000
+	keyPeriod   = 100_000_000 // s, three years: no test sees it pass
+)
+
+func newShard(t *testing.T) *shard {
+	t.Helper()
+	return newShardOn(t, testenv.RedisAddr(t))
+}
+
+func newShardOn(t *testing.T, addr string) *shard {
+	t.Helper()
+	sc, err := NewScripts("process:replication")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &shard{t: t, c: redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1}), sp: New(8), sc: sc, s: 5}
+	t.Cleanup(func() { _ = h.c.Close() })
+	h.load()
+	h.open(1, 0)
+	return h
+}
+
+func (h *shard) load() {
+	h.t.Helper()
+	for _, s := range h.sc.All() {
+		if err := s.Load(h.t.Context(), h.c).Err(); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+}
+
+// try runs a script.
+func (h *shard) try(n Name, keys []string, args ...any) (any, error) {
+	cmd := h.sc.Cmd(h.t.Context(), n, keys, args...)
+	if err := h.c.Process(h.t.Context(), cmd); err != nil {
+		return nil, err
+	}
+	return cmd.Result()
+}
+
+// run runs a script that must succeed and returns its reply as text, lists with spaces.
+func (h *shard) run(n Name, keys []string, args ...any) string {
+	h.t.Helper()
+	reply, err := h.try(n, keys, args...)
+	if err != nil {
+		h.t.Fatalf("%s: %v", files[n], err)
+	}
+	return strings.Trim(fmt.Sprint(reply), "[]")
+}
+
+func (h *shard) tryOpen(epoch int64, position model.Version) string {
+	h.t.Helper()
+	return h.run(Open, []string{h.sp.Meta(h.s), h.sp.Queue(h.s), h.sp.Events(h.s), h.sp.Gen(h.s)},
+		epoch, Hex(position), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds())
+}
+
+// open opens an epoch, in which the shard is used from here on.
+func (h *shard) open(epoch int64, position model.Version) {
+	h.t.Helper()
+	if got := h.tryOpen(epoch, position); got != "ok" {
+		h.t.Fatalf("open: %s", got)
+	}
+	h.epoch = epoch
+}
+
+// write is what the write script is told. Its zero value puts content "" of kind "" by author 0.
+type write struct {
+	id, author model.ID
+	delete     bool
+	kind, text string
+	now        int64
+	cond       string
+	tip        string // of the snapshot; "": there is none
+	snapshot   []byte
+	key, print string
+}
+
+func (h *shard) writeArgs(w write) ([]string, []any) {
+	op := "v"
+	if w.delete {
+		op = "d"
+	}
+	return []string{h.sp.Meta(h.s), h.sp.Entry(h.s, w.id), h.sp.Queue(h.s), h.sp.Events(h.s), h.sp.Gen(h.s)},
+		[]any{
+			h.epoch, op, Stripe(w.id), int64(w.id), int64(w.author), w.kind, w.text, w.now, w.cond,
+			w.tip, w.snapshot, h.sp.Prefix(h.s), w.key, w.print, keyPeriod,
+		}
+}
+
+func (h *shard) write(w write) string {
+	h.t.Helper()
+	keys, args := h.writeArgs(w)
+	return h.run(Write, keys, args...)
+}
+
+// absent makes w bring the news that SQL had no row when the tip was read.
+func (h *shard) absent(w write) write {
+	w.tip, w.snapshot = h.meta("seq"), AppendSnapshot(nil, &model.Item{ID: w.id}, h.epoch)
+	return w
+}
+
+// put writes a text that must be taken, and returns its version.
+func (h *shard) put(id model.ID, text string) model.Version {
+	h.t.Helper()
+	return h.mustWrite(h.absent(write{id: id, author: 9, kind: "post", text: text, now: 1000}))
+}
+
+func (h *shard) mustWrite(w write) model.Version {
+	h.t.Helper()
+	var seq int64
+	reply := h.write(w)
+	if _, err := fmt.Sscanf(reply, "ok %d", &seq); err != nil {
+		h.t.Fatalf("write of %s: %s", w.id, reply)
+	}
+	return model.NewVersion(h.epoch, seq)
+}
+
+// release releases up to a position, all at once, and returns the reply.
+func (h *shard) release(to model.Version) string {
+	h.t.Helper()
+	return h.releaseSome(to, 1000)
+}
+
+func (h *shard) releaseSome(to model.Version, most int) string {
+	h.t.Helper()
+	return h.run(Release, []string{h.sp.Meta(h.s), h.sp.Queue(h.s), h.sp.Events(h.s)},
+		h.epoch, Hex(to), StreamID(to), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds(), most, eventsKept)
+}
+
+// fill brings what SQL said after a miss at the tip.
+func (h *shard) fill(tip int64, it *model.Item) string {
+	h.t.Helper()
+	return h.run(Fill, []string{h.sp.Meta(h.s), h.sp.Entry(h.s, it.ID), h.sp.Gen(h.s)},
+		h.epoch, Stripe(it.ID), tip, AppendEntry(nil, it, h.epoch), valueTTL.Milliseconds())
+}
+
+func (h *shard) evict(id model.ID) string {
+	h.t.Helper()
+	return h.run(Evict, []string{h.sp.Meta(h.s), h.sp.Entry(h.s, id), h.sp.Events(h.s)}, h.epoch, int64(id))
+}
+
+func (h *shard) meta(field string) string {
+	h.t.Helper()
+	v, err := h.c.HGet(h.t.Context(), h.sp.Meta(h.s), field).Result()
+	if err != nil {
+		h.t.Fatalf("meta %s: %v", field, err)
+	}
+	return v
+}
+
+// entry returns the decoded entry and its life; ok is false if there is none.
+func (h *shard) entry(id model.ID) (e Entry, ttl time.Duration, ok bool) {
+	h.t.Helper()
+	b, err := h.c.Get(h.t.Context(), h.sp.Entry(h.s, id)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return Entry{}, 0, false
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if e, err = ParseEntry(id, b); err != nil {
+		h.t.Fatal(err)
+	}
+	ttl, err = h.c.PTTL(h.t.Context(), h.sp.Entry(h.s, id)).Result()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return e, ttl, true
+}
+
+// wantPinned checks that an entry is pinned, which excludes a life that ends, at a version.
+func (h *shard) wantPinned(id model.ID, v model.Version) {
+	h.t.Helper()
+	e, ttl, ok := h.entry(id)
+	if !ok || !e.Pinned || ttl >= 0 || e.Item.Version != v {
+		h.t.Errorf("entry of %s is %+v, life %v, want version %d pinned", id, e, ttl, v)
+	}
+}
+
+// wantCached checks that an entry is not pinned and lives as long as it should.
+func (h *shard) wantCached(id model.ID, v model.Version, life time.Duration) {
+	h.t.Helper()
+	e, ttl, ok := h.entry(id)
+	if !ok || e.Pinned || ttl > life || ttl < life-10*time.Second || e.Item.Version != v {
+		h.t.Errorf("entry of %s is %+v, life %v, want version %d cached for %v", id, e, ttl, v, life)
+	}
+}
+
+// stream returns the entries of a stream, "<id> <field> <value>" each.
+func (h *shard) stream(key string) []string {
+	h.t.Helper()
+	messages, err := h.c.XRange(h.t.Context(), key, "-", "+").Result()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var lines []string
+	for _, m := range messages {
+		for field, value := range m.Values {
+			lines = append(lines, fmt.Sprint(m.ID, " ", field, " ", value))
+		}
+	}
+	return lines
+}
+
+// dump returns the whole contents of Redis.
+func (h *shard) dump() map[string]string {
+	h.t.Helper()
+	all := make(map[string]string)
+	iter := h.c.Scan(h.t.Context(), 0, "*", 1000).Iterator()
+	for iter.Next(h.t.Context()) {
+		v, err := h.c.Dump(h.t.Context(), iter.Val()).Result()
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		all[iter.Val()] = v
+	}
+	if err := iter.Err(); err != nil {
+		h.t.Fatal(err)
+	}
+	return all
+}
+
+// unchanged checks that f changes nothing in Redis.
+func (h *shard) unchanged(what string, f func()) {
+	h.t.Helper()
+	before := h.dump()
+	f()
+	if after := h.dump(); !maps.Equal(before, after) {
+		h.t.Errorf("%s changed Redis from %q to %q", what, before, after)
+	}
+}
