@@ -98,7 +98,7 @@ func TestP2_NoCacheIsExact(t *testing.T) {
 	}
 }
 
-func TestP2_QueuedItemSurvivesEvictionOfEverythingElse(t *testing.T) {
+func TestP2_QueuedItemSurvivesEvictionOfEverythingElse(t *testing.T) { //nolint:paralleltest // failpoints are the process's
 	w := newWorld(t)
 	a, b := w.open(t), w.open(t)
 	id, author := newID(), newID()
@@ -160,7 +160,7 @@ func TestP3_DeletedWhileQueuedNeverReappears(t *testing.T) {
 
 // A reader stalls between its SQL read and its fills, while the item is written, drained and evicted
 // elsewhere: neither cache may keep what it brings.
-func TestP3_StalledFillNeverBringsAnOldValueBack(t *testing.T) {
+func TestP3_StalledFillNeverBringsAnOldValueBack(t *testing.T) { //nolint:paralleltest // failpoints are the process's
 	w := newWorld(t)
 	a, b := w.open(t), w.open(t)
 	id, author := newID(), newID()

@@ -34,9 +34,9 @@ type world struct {
 	redis *testenv.Redis
 }
 
-func newWorld(t testing.TB) *world {
-	t.Helper()
-	return &world{dsn: testenv.DB(t), redis: testenv.NewRedis(t, testenv.RedisOptions{})}
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	return &world{dsn: testenv.DB(tb), redis: testenv.NewRedis(tb, testenv.RedisOptions{})}
 }
 
 // replica is one engine, with its metrics.
@@ -49,12 +49,12 @@ type replica struct {
 }
 
 // open starts a replica and waits until it may use every shard.
-func (w *world) open(t testing.TB, settings ...string) *replica {
-	t.Helper()
+func (w *world) open(tb testing.TB, settings ...string) *replica {
+	tb.Helper()
 	var cfg zmsg.Config
 	environ := append([]string{"ZMSG_POSTGRES_DSN=" + w.dsn, "ZMSG_REDIS_ADDR=" + w.redis.Addr(), "ZMSG_PERMISSION_TTL=1s"}, settings...)
 	if err := envconfig.Load(&cfg, environ); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r := &replica{reg: prometheus.NewRegistry(), cutEvents: new(atomic.Bool)}
 	cfg.Redis.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -62,22 +62,22 @@ func (w *world) open(t testing.TB, settings ...string) *replica {
 		conn, err := d.DialContext(ctx, network, addr)
 		return &eventConn{Conn: conn, cut: r.cutEvents}, err
 	}
-	engine, err := zmsg.Open(t.Context(), cfg, zmsg.Options{Log: zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel)), Registerer: r.reg})
+	engine, err := zmsg.Open(tb.Context(), cfg, zmsg.Options{Log: zaptest.NewLogger(tb, zaptest.Level(zap.WarnLevel)), Registerer: r.reg})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r.Engine = engine
-	t.Cleanup(func() { r.close(t) })
-	r.awaitReady(t)
+	tb.Cleanup(func() { r.close(tb) })
+	r.awaitReady(tb)
 	return r
 }
 
-func (r *replica) close(t testing.TB) {
+func (r *replica) close(tb testing.TB) {
 	r.closed.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := r.Close(ctx); err != nil {
-			t.Logf("close: %v", err) // tests that take a server away end so
+			tb.Logf("close: %v", err) // tests that take a server away end so
 		}
 	})
 }
@@ -96,31 +96,31 @@ func (c *eventConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-func (r *replica) awaitReady(t testing.TB) {
-	t.Helper()
-	eventually(t, 20*time.Second, "the replica is ready", func() bool {
+func (r *replica) awaitReady(tb testing.TB) {
+	tb.Helper()
+	eventually(tb, 20*time.Second, "the replica is ready", func() bool {
 		return !slices.ContainsFunc(r.Checks(), func(c zmsg.Check) bool { return !c.OK })
 	})
 }
 
 // eventually polls until f holds.
-func eventually(t testing.TB, patience time.Duration, what string, f func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, patience time.Duration, what string, f func() bool) {
+	tb.Helper()
 	deadline := time.Now().Add(patience)
 	for !f() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
+			tb.Fatalf("not within %v: %s", patience, what)
 		}
 		<-time.After(time.Millisecond)
 	}
 }
 
 // metric returns the sum of a counter's or gauge's series.
-func (r *replica) metric(t testing.TB, name string) float64 {
-	t.Helper()
+func (r *replica) metric(tb testing.TB, name string) float64 {
+	tb.Helper()
 	families, err := r.reg.Gather()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	sum := 0.0
 	for _, f := range families {
@@ -132,7 +132,7 @@ func (r *replica) metric(t testing.TB, name string) float64 {
 		}
 		return sum
 	}
-	t.Fatalf("no metric %s", name)
+	tb.Fatalf("no metric %s", name)
 	return 0
 }
 
@@ -252,15 +252,15 @@ func (w *world) count(t *testing.T, statement string, args ...any) int64 {
 }
 
 // client returns a plain client of the world's Redis.
-func (w *world) client(t testing.TB) *redis.Client {
-	t.Helper()
+func (w *world) client(tb testing.TB) *redis.Client {
+	tb.Helper()
 	c := redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
-	t.Cleanup(func() { _ = c.Close() })
+	tb.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
 // evictAll removes every key that Redis may evict: those with a TTL.
-func (w *world) evictAll(t *testing.T) (evicted int) {
+func (w *world) evictAll(t *testing.T) {
 	t.Helper()
 	c := w.client(t)
 	iter := c.Scan(t.Context(), 0, "*", 1000).Iterator()
@@ -270,21 +270,20 @@ func (w *world) evictAll(t *testing.T) (evicted int) {
 			t.Fatal(err)
 		}
 		if ttl > 0 {
-			evicted += int(c.Del(t.Context(), iter.Val()).Val())
+			c.Del(t.Context(), iter.Val())
 		}
 	}
 	if err := iter.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return evicted
 }
 
 // queued returns how many writes are in the streams.
-func (w *world) queued(t testing.TB) (n int64) {
-	t.Helper()
-	c := w.client(t)
+func (w *world) queued(tb testing.TB) (n int64) {
+	tb.Helper()
+	c := w.client(tb)
 	for s := range 64 {
-		n += c.XLen(t.Context(), "zmsg:{"+strconv.Itoa(s)+"}:q").Val()
+		n += c.XLen(tb.Context(), "zmsg:{"+strconv.Itoa(s)+"}:q").Val()
 	}
 	return n
 }

@@ -56,8 +56,6 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	need(c.Postgres.DSN != "", "POSTGRES_DSN: an address is needed, such as postgres://user@host/database")
-	need(len(c.Redis.Addr) > 0, "REDIS_ADDR: an address is needed, such as localhost:6379")
 	need(c.Shards.Shards >= 1 && c.Shards.Shards <= 4096, "QUEUE_SHARDS: must be from 1 to 4096")
 	need(c.Shards.Permission >= 300*time.Millisecond, "PERMISSION_TTL: must be at least 300ms")
 	need(c.Queue.Durability == "memory", "QUEUE_DURABILITY: %q is not a level that is supported: memory is", c.Queue.Durability)
@@ -70,7 +68,8 @@ func (c *Config) Validate() error {
 	need(c.Cache.L2TTL >= time.Second && c.Cache.AbsentTTL >= time.Second, "L2_TTL, L2_ABSENT_TTL: must be at least 1s")
 	need(c.Cache.L1MaxBytes >= 0, "L1_MAX_BYTES: must not be negative")
 	need(c.Cache.FlightTimeout > 0, "LOAD_TIMEOUT: must be positive")
-	return errors.Join(errs...)
+	need(c.StartTimeout > 0, "START_TIMEOUT: must be positive")
+	return errors.Join(append(errs, c.Postgres.Validate(), c.Redis.Validate(), c.IDs.Validate())...)
 }
 
 // Options are what a program gives the engine besides its configuration. Both may be nil.
@@ -128,7 +127,7 @@ func (e *Engine) open(ctx context.Context, opts Options) error {
 	}
 	e.redis = conn
 	e.pipe = redisconn.NewPipeline(conn.Client(), redisconn.PipelineConfig{})
-	if err := e.assemble(opts); err != nil {
+	if err := e.assemble(opts); err != nil { //nolint:contextcheck // what is made there is started with ctx below
 		return err
 	}
 	return e.parts.Start(ctx)

@@ -31,8 +31,10 @@ type Builder struct {
 }
 
 func newBuilder(d Deps, filter *Filter, overlay *Overlay) *Builder {
-	return &Builder{space: d.Space, table: d.Table, filter: filter, overlay: overlay, store: d.Store, log: d.Log,
-		waiting: make(map[int]*Build), signal: make(chan struct{}, 1)}
+	return &Builder{
+		space: d.Space, table: d.Table, filter: filter, overlay: overlay, store: d.Store, log: d.Log,
+		waiting: make(map[int]*Build), signal: make(chan struct{}, 1),
+	}
 }
 
 // Start begins to build in the background.

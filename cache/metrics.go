@@ -31,8 +31,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		events:      counter("events_total", "Events of all shards that were applied."),
 		eventErrors: counter("event_errors_total", "Reads of the event streams that failed."),
 		gaps:        counter("event_gaps_total", "Times that a shard had to be followed anew because events were missed."),
-		lag: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "zmsg", Subsystem: "cache", Name: "event_lag_seconds",
-			Help: "From a write to its event being applied here, by the two replicas' clocks.", Buckets: prometheus.ExponentialBuckets(.0005, 2, 14)}),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "zmsg", Subsystem: "cache", Name: "event_lag_seconds",
+			Help: "From a write to its event being applied here, by the two replicas' clocks.", Buckets: prometheus.ExponentialBuckets(.0005, 2, 14),
+		}),
 	}
 	reg.MustRegister(m.lag)
 	return m
@@ -53,8 +55,10 @@ func (m *metrics) counts() map[string]int64 {
 // follow exports what the parts count themselves.
 func (m *metrics) follow(reg prometheus.Registerer, l1 *L1, filter *Filter, overlay *Overlay) {
 	for t := range tiers {
-		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "zmsg", Subsystem: "cache", Name: "answers_total",
-			Help: "Reads of items by the tier that answered.", ConstLabels: prometheus.Labels{"tier": model.Tier(t).String()}}, //nolint:gosec // a handful
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "zmsg", Subsystem: "cache", Name: "answers_total",
+			Help: "Reads of items by the tier that answered.", ConstLabels: prometheus.Labels{"tier": model.Tier(t).String()},
+		}, //nolint:gosec // a handful
 			func() float64 { return float64(m.answers[t].Load()) }))
 	}
 	gauge := func(name, help string, f func() float64) {

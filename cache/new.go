@@ -43,10 +43,14 @@ func New(cfg Config, d Deps) (*Caches, error) {
 	overlay := NewOverlay(d.Space.Shards())
 	m := newMetrics(d.Registerer)
 	builder := newBuilder(d, filter, overlay)
-	tailer := &Tailer{space: d.Space, table: d.Table, redis: d.Redis, log: d.Log, l1: l1, filter: filter, overlay: overlay,
-		metrics: m, wake: d.Wake, builder: builder, cursors: make([]cursor, d.Space.Shards()), progress: make(chan struct{})}
-	reader := &Reader{cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, store: d.Store, l1: l1, filter: filter,
-		overlay: overlay, flight: NewFlight(cfg.FlightTimeout, flightLimit), metrics: m, tailer: tailer}
+	tailer := &Tailer{
+		space: d.Space, table: d.Table, redis: d.Redis, log: d.Log, l1: l1, filter: filter, overlay: overlay,
+		metrics: m, wake: d.Wake, builder: builder, cursors: make([]cursor, d.Space.Shards()), progress: make(chan struct{}),
+	}
+	reader := &Reader{
+		cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, store: d.Store, l1: l1, filter: filter,
+		overlay: overlay, flight: NewFlight(cfg.FlightTimeout, flightLimit), metrics: m, tailer: tailer,
+	}
 	m.follow(d.Registerer, l1, filter, overlay)
 	return &Caches{Reader: reader, Tailer: tailer, Builder: builder}, nil
 }

@@ -166,13 +166,13 @@ func (r *Reader) permission(ctx context.Context, s int, old *shards.Grant) (*sha
 	return g, err
 }
 
-// errDown marks trouble with the connection to Redis, after which SQL is asked alone.
-type errDown struct{ error }
+// downError marks trouble with the connection to Redis, after which SQL is asked alone.
+type downError struct{ error }
 
-func (e errDown) Unwrap() error { return e.error }
+func (e downError) Unwrap() error { return e.error }
 
 func isDown(err error) bool {
-	var down errDown
+	var down downError
 	return errors.As(err, &down)
 }
 
@@ -269,7 +269,7 @@ func (r *Reader) redisError(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return model.NewUnavailable("the request was given up", err)
 	}
-	return errDown{err}
+	return downError{err}
 }
 
 // fillL2 stores in L2 what SQL said. The script refuses what may be late. Errors cost only a later miss.

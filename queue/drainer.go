@@ -59,9 +59,11 @@ type DrainerDeps struct {
 
 // NewDrainer returns a Drainer that has not started.
 func NewDrainer(cfg Config, d DrainerDeps) *Drainer {
-	dr := &Drainer{cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis,
+	dr := &Drainer{
+		cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis,
 		commits: d.Commits, shards: d.Shards, rows: d.Rows, log: d.Log,
-		entries: d.Entries, position: make(map[int]mark)}
+		entries: d.Entries, position: make(map[int]mark),
+	}
 	dr.metrics = newMetrics(d.Registerer)
 	for range max(1, cfg.Workers) {
 		dr.workers = append(dr.workers, newWorker(dr))

@@ -39,10 +39,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		writes:   prometheus.NewCounter(opts("writes_total", "Queued writes that the drain committed.")),
 		failures: prometheus.NewCounter(opts("failures_total", "Rounds of the drain that failed and were repeated.")),
 		refused:  prometheus.NewCounter(opts("refused_total", "Shards whose position had been moved by another drainer.")),
-		size: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "zmsg", Subsystem: "queue", Name: "batch_writes",
-			Help: "Queued writes in one round of the drain.", Buckets: prometheus.ExponentialBuckets(1, 4, 8)}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "zmsg", Subsystem: "queue", Name: "round_seconds",
-			Help: "Duration of a round of the drain, from reading to trimming.", Buckets: prometheus.ExponentialBuckets(.0005, 2, 14)}),
+		size: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "zmsg", Subsystem: "queue", Name: "batch_writes",
+			Help: "Queued writes in one round of the drain.", Buckets: prometheus.ExponentialBuckets(1, 4, 8),
+		}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "zmsg", Subsystem: "queue", Name: "round_seconds",
+			Help: "Duration of a round of the drain, from reading to trimming.", Buckets: prometheus.ExponentialBuckets(.0005, 2, 14),
+		}),
 		backlog: gauge("backlog_writes", "Writes in the streams of the shards that fall to this replica."),
 		lag:     gauge("lag_seconds", "Age of the oldest queued write of the shards that fall to this replica."),
 		owned:   gauge("owned_shards", "Shards that fall to this replica."),

@@ -40,8 +40,10 @@ type ProducerDeps struct {
 
 // NewProducer returns a Producer.
 func NewProducer(cfg Config, d ProducerDeps) *Producer {
-	return &Producer{cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, loader: d.Loader,
-		observer: d.Observer, drainer: d.Drainer, rows: d.Rows}
+	return &Producer{
+		cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, loader: d.Loader,
+		observer: d.Observer, drainer: d.Drainer, rows: d.Rows,
+	}
 }
 
 const (

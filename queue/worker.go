@@ -27,8 +27,10 @@ type worker struct {
 }
 
 func newWorker(d *Drainer) *worker {
-	return &worker{Drainer: d, signal: make(chan struct{}, 1), perShard: minPerShard,
-		dirty: make(map[int]struct{}), later: make(map[int]model.Version)}
+	return &worker{
+		Drainer: d, signal: make(chan struct{}, 1), perShard: minPerShard,
+		dirty: make(map[int]struct{}), later: make(map[int]model.Version),
+	}
 }
 
 const (
@@ -253,8 +255,10 @@ func (b *batch) merge() {
 func (b *batch) transaction() *model.Batch {
 	tx := &model.Batch{Items: b.items}
 	for _, p := range b.parts {
-		tx.Advances = append(tx.Advances, model.Advance{Shard: p.grant.Shard, Epoch: p.grant.Epoch,
-			Home: p.grant.Scripts.Process, From: p.from, To: p.to})
+		tx.Advances = append(tx.Advances, model.Advance{
+			Shard: p.grant.Shard, Epoch: p.grant.Epoch,
+			Home: p.grant.Scripts.Process, From: p.from, To: p.to,
+		})
 	}
 	return tx
 }

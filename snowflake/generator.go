@@ -29,7 +29,8 @@ type Config struct {
 	Elapsed func() time.Duration `env:"-"`
 }
 
-func (c Config) validate() error {
+// Validate reports every setting that cannot work, by the name of its variable.
+func (c Config) Validate() error {
 	var errs []error
 	if c.Window < 100*time.Millisecond || c.Window > time.Hour {
 		errs = append(errs, errors.New("ID_WINDOW: must be from 100ms to 1h"))
@@ -76,7 +77,7 @@ type Stats struct {
 
 // New returns a Generator that has not started.
 func New(cfg Config, nodes Nodes) (*Generator, error) {
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if cfg.Elapsed == nil {

@@ -11,8 +11,11 @@ import (
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []Config{
-		{}, {Window: time.Millisecond}, {Window: 2 * time.Hour},
-		{Window: time.Second, Margin: -1}, {Window: time.Second, MaxWait: -1},
+		{},
+		{Window: time.Millisecond},
+		{Window: 2 * time.Hour},
+		{Window: time.Second, Margin: -1},
+		{Window: time.Second, MaxWait: -1},
 	} {
 		if _, err := New(cfg, newFake(1, realTime)); err == nil {
 			t.Errorf("%+v was accepted", cfg)

@@ -33,11 +33,8 @@ type app struct {
 	draining atomic.Bool
 }
 
-// serve runs the service until ctx ends, then shuts it down in order.
+// serve runs the service, whose configuration is valid, until ctx ends, then shuts it down in order.
 func serve(ctx context.Context, cfg Config, environ []string, errOut io.Writer) error {
-	if err := cfg.validate(); err != nil {
-		return usageError{err}
-	}
 	log, err := cfg.logger(zapcore.AddSync(errOut))
 	if err != nil {
 		return usageError{err}
@@ -135,7 +132,7 @@ func closedIsFine(err error) error {
 func (a *app) shutdown(ctx context.Context) error {
 	a.log.Info("stopping")
 	a.draining.Store(true)
-	time.Sleep(a.cfg.DrainDelay)
+	<-time.After(a.cfg.DrainDelay)
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.HTTP.ShutdownGrace)
 	defer cancel()
 	errs := []error{a.api.Shutdown(ctx)}

@@ -68,11 +68,11 @@ func (c Config) String() string {
 // GoString is String, so that %#v leaks nothing.
 func (c Config) GoString() string { return c.String() }
 
-// validate names every setting that cannot work.
-func (c Config) validate() error {
+// Validate reports every setting that cannot work, by the name of its variable.
+func (c Config) Validate() error {
 	var errs []error
 	if len(c.Addr) == 0 {
-		errs = append(errs, errors.New("REDIS_ADDR: at least one address is needed"))
+		errs = append(errs, errors.New("REDIS_ADDR: an address is needed, such as localhost:6379"))
 	}
 	for _, addr := range c.Addr {
 		if _, _, err := net.SplitHostPort(addr); err != nil && c.Dialer == nil {

@@ -26,7 +26,7 @@ const noRetry = -1
 
 // Open makes the pool. Nothing is dialled before the first command, so Redis may be away.
 func Open(cfg Config) (*Conn, error) {
-	if err := cfg.validate(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("redis configuration: %w", err)
 	}
 	switch {

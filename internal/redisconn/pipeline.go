@@ -136,7 +136,7 @@ func (p *Pipeline) enqueue(ctx context.Context, c *call) error {
 		return ErrClosed
 	}
 	if p.takeSlot() {
-		return p.startRunner()
+		return p.startRunner() //nolint:contextcheck // a pipeline outlives the callers that share it
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -26,6 +27,21 @@ type Config struct {
 	ConnectTimeout    time.Duration `env:"POSTGRES_CONNECT_TIMEOUT" envDefault:"3s" unit:"duration" desc:"longest wait for a new connection"`
 	ConnLifetime      time.Duration `env:"POSTGRES_CONN_LIFETIME" envDefault:"30m" unit:"duration" desc:"age at which a connection is replaced, so that load follows a database that moves"`
 	IdleInTransaction time.Duration `env:"POSTGRES_IDLE_IN_TRANSACTION" envDefault:"5s" unit:"duration" desc:"pause within a transaction after which the database ends it; bounds how long a stalled replica holds locks"`
+}
+
+// Validate reports every setting that cannot work, by the name of its variable.
+func (c Config) Validate() error {
+	var errs []error
+	if c.DSN == "" {
+		errs = append(errs, errors.New("POSTGRES_DSN: an address is needed, such as postgres://user@host/database"))
+	} else if _, err := pgx.ParseConfig(string(c.DSN)); err != nil {
+		// Not the cause: it quotes the address, and what cannot be read may hold a password anywhere.
+		errs = append(errs, errors.New("POSTGRES_DSN: the address cannot be read; such as postgres://user@host/database is wanted"))
+	}
+	if c.MaxConns < 1 || c.MinConns < 0 || c.MinConns > c.MaxConns {
+		errs = append(errs, errors.New("POSTGRES_MAX_CONNS: must be at least 1 and at least POSTGRES_MIN_CONNS"))
+	}
+	return errors.Join(errs...)
 }
 
 // DSN is the address of a database. It shows itself without password.
@@ -59,12 +75,12 @@ type DB struct {
 // Parameters in the DSN win over those of cfg that are sent to the server. A PgBouncer in between must
 // let idle_in_transaction_session_timeout pass (ignore_startup_parameters).
 func Open(ctx context.Context, cfg Config) (*DB, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, &model.Error{Kind: model.Invalid, Message: "the database cannot be reached so", Cause: err}
+	}
 	pc, err := pgxpool.ParseConfig(string(cfg.DSN))
 	if err != nil {
 		return nil, &model.Error{Kind: model.Invalid, Field: "POSTGRES_DSN", Message: "cannot be read", Cause: err}
-	}
-	if cfg.MaxConns < 1 || cfg.MinConns < 0 || cfg.MinConns > cfg.MaxConns {
-		return nil, model.NewInvalid("POSTGRES_MAX_CONNS", "must be at least 1 and at least POSTGRES_MIN_CONNS")
 	}
 	pc.MaxConns, pc.MinConns = cfg.MaxConns, cfg.MinConns
 	pc.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
