@@ -114,7 +114,7 @@ func (f *Flight) Forget(key FlightKey) {
 // run makes the read. It holds a slot.
 func (f *Flight) run(ctx context.Context, key FlightKey, c *flightCall, read func(context.Context) (model.Doc, error)) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
-	stop := context.AfterFunc(f.base, cancel)
+	stop := context.AfterFunc(f.base, cancel) //nolint:contextcheck // base ends with Close, ctx with the read
 	defer func() {
 		stop()
 		cancel()
