@@ -332,7 +332,7 @@ type ClientInterface interface {
 	// GetReadiness Can the replica take requests?
 	//
 	// 503 while a dependency is missing that requests cannot do without, and while the replica shuts
-	// down. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
+	// down. `degraded` is 200: something is away, but the replica still serves what it can. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
 	// `text/plain` only.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
@@ -830,7 +830,7 @@ func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) 
 // GetReadiness Can the replica take requests?
 //
 // 503 while a dependency is missing that requests cannot do without, and while the replica shuts
-// down. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
+// down. `degraded` is 200: something is away, but the replica still serves what it can. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
 // `text/plain` only.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
@@ -2298,7 +2298,7 @@ type ClientWithResponsesInterface interface {
 	// GetReadinessWithResponse Can the replica take requests?
 	//
 	// 503 while a dependency is missing that requests cannot do without, and while the replica shuts
-	// down. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
+	// down. `degraded` is 200: something is away, but the replica still serves what it can. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
 	// `text/plain` only.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -4962,7 +4962,7 @@ func (c *ClientWithResponses) GetOpenAPIWithResponse(ctx context.Context, reqEdi
 // GetReadinessWithResponse Can the replica take requests?
 //
 // 503 while a dependency is missing that requests cannot do without, and while the replica shuts
-// down. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
+// down. `degraded` is 200: something is away, but the replica still serves what it can. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
 // `text/plain` only.
 //
 // Returns a wrapper object for the known response body format(s).

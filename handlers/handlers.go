@@ -47,9 +47,10 @@ type IDs interface {
 // Check is one thing that the replica needs to take requests. Everybody who reaches the service may
 // read it.
 type Check struct {
-	Name   string
-	OK     bool
-	Detail string // "" for none
+	Name     string
+	OK       bool
+	Degraded bool   // it is not OK, but requests can be served without it
+	Detail   string // "" for none
 }
 
 // Deps are what the handlers work with. All are needed.

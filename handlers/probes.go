@@ -24,14 +24,14 @@ func (s *server) ready(ctx context.Context, w *response, r *http.Request) error 
 	checks := s.Ready(ctx)
 	status := api.HealthStatusOk
 	for _, c := range checks {
-		if !c.OK {
-			status = api.HealthStatusUnavailable
+		if s := checkStatus(c); severity[s] > severity[status] {
+			status = s
 		}
 	}
 	h := w.Header()
 	h["Cache-Control"] = noStore
 	code := http.StatusOK
-	if status != api.HealthStatusOk {
+	if status == api.HealthStatusUnavailable {
 		code = http.StatusServiceUnavailable
 		h.Set("Retry-After", "1")
 	}
@@ -68,7 +68,7 @@ func checksText(checks []Check, status api.HealthStatus) string {
 	var b strings.Builder
 	for _, c := range checks {
 		mark := "[+] "
-		if !c.OK {
+		if !c.OK && !c.Degraded {
 			mark = "[-] "
 		}
 		b.WriteString(mark + c.Name + " " + string(checkStatus(c)))
@@ -81,9 +81,15 @@ func checksText(checks []Check, status api.HealthStatus) string {
 	return b.String()
 }
 
+var severity = map[api.HealthStatus]int{api.HealthStatusOk: 0, api.HealthStatusDegraded: 1, api.HealthStatusUnavailable: 2}
+
 func checkStatus(c Check) api.HealthStatus {
-	if c.OK {
+	switch {
+	case c.OK:
 		return api.HealthStatusOk
+	case c.Degraded:
+		return api.HealthStatusDegraded
+	default:
+		return api.HealthStatusUnavailable
 	}
-	return api.HealthStatusUnavailable
 }

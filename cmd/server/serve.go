@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sync/errgroup"
@@ -51,6 +52,7 @@ func serve(ctx context.Context, cfg Config, environ []string, errOut io.Writer) 
 
 // start opens the engine and the listeners.
 func start(ctx context.Context, cfg Config, log *zap.Logger) (*app, error) {
+	redis.SetLogger(redisLog{log})
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	log.Info("starting", zap.String("version", version),
@@ -97,7 +99,7 @@ func (a *app) listen(ctx context.Context, reg *prometheus.Registry) error {
 func (a *app) checks(context.Context) []handlers.Check {
 	var list []handlers.Check
 	for _, c := range a.engine.Checks() {
-		list = append(list, handlers.Check{Name: c.Name, OK: c.OK || !c.Required, Detail: c.Detail})
+		list = append(list, handlers.Check{Name: c.Name, OK: c.OK, Degraded: !c.OK && !c.Required, Detail: c.Detail})
 	}
 	if a.draining.Load() {
 		list = append(list, handlers.Check{Name: "shutdown", Detail: "the service is stopping"})
