@@ -23,6 +23,11 @@ func TestProbes(t *testing.T) {
 		"Live":    {away, "/livez", "", 200, "", "application/json", `{"status":"ok"}`},
 		"Ready":   {nil, "/readyz", "", 200, "", "application/json", `{"status":"ok"}`},
 		"Unready": {away, "/readyz", "", 503, "1", "application/json", `{"status":"unavailable"}`},
+		"Degraded": {
+			[]handlers.Check{{Name: "sql", Degraded: true, Detail: "away"}, {Name: "ids", OK: true}},
+			"/readyz?verbose", "", 200, "", "application/json",
+			`{"checks":[{"name":"sql","detail":"away","status":"degraded"},{"name":"ids","status":"ok"}],"status":"degraded"}`,
+		},
 		"Alias":   {away, "/healthz", "", 503, "1", "application/json", `{"status":"unavailable"}`},
 		"Verbose": {
 			away, "/readyz?verbose", "", 503, "1", "application/json",
