@@ -70,13 +70,16 @@ func printVersion(ctx context.Context, dsn string, out io.Writer) error {
 
 // healthcheck asks the service on this host whether it is ready.
 func healthcheck(ctx context.Context, cfg Config) error {
-	_, port, err := net.SplitHostPort(cfg.HTTP.Addr)
+	host, port, err := net.SplitHostPort(cfg.HTTP.Addr)
 	if err != nil {
 		return usageError{fmt.Errorf("ZMSG_ADDR: %w", err)}
 	}
+	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+		host = "localhost" // the service listens on every address
+	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort("127.0.0.1", port)+"/readyz", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", http.NoBody)
 	if err != nil {
 		return err
 	}

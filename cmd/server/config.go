@@ -32,6 +32,9 @@ func (c *Config) validate() error {
 		c.Engine.DefaultStore = model.StoreDelayed
 	}
 	err := errors.Join(prefixed(c.HTTP.Validate()), prefixed(c.Engine.Validate()))
+	if c.DrainDelay < 0 {
+		err = errors.Join(err, errors.New(envconfig.Prefix+"DRAIN_DELAY: must not be negative"))
+	}
 	if _, e := zapcore.ParseLevel(c.LogLevel); e != nil {
 		err = errors.Join(err, fmt.Errorf("%sLOG_LEVEL: %q is none of debug, info, warn, error", envconfig.Prefix, c.LogLevel))
 	}
@@ -46,12 +49,13 @@ func prefixed(err error) error {
 	if err == nil {
 		return nil
 	}
-	list := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		list = joined.Unwrap()
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return fmt.Errorf("%s%w", envconfig.Prefix, err)
 	}
-	for i, e := range list {
-		list[i] = fmt.Errorf("%s%w", envconfig.Prefix, e)
+	var list []error
+	for _, e := range joined.Unwrap() {
+		list = append(list, prefixed(e))
 	}
 	return errors.Join(list...)
 }

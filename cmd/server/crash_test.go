@@ -69,10 +69,11 @@ func killAt(t *testing.T, point string, n int) {
 	t.Helper()
 	w := newWorld(t)
 	survivor := launch(t, w.env()...)
-	armed := spawn(t, testenv.Program(t, program, "-tags=failpoints"), nil,
+	armed := spawn(t, testenv.Program(t, program, "-tags=failpoints"),
 		w.env(failpoint.Env+"="+point+":"+strconv.Itoa(n))...)
 	// A point that is passed at the start ends the process before it serves.
 	eventually(t, 30*time.Second, "the armed replica serves or dies", func() bool { return armed.findAddr() || armed.hasExited() })
+	eventually(t, takeover, "the replicas share the shards", func() bool { return survivor.peers(t) == 2 || armed.hasExited() })
 	l := startLoad(t, 4, survivor, survivor)
 	if armed.URL != "" {
 		l.targets[1].set(armed)

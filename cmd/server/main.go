@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/zmsg/zmsg/internal/envconfig"
@@ -25,6 +26,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -53,24 +55,26 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer) int
 }
 
 func command(ctx context.Context, name string, args, environ []string, out, errOut io.Writer) error {
-	for _, a := range append([]string{name}, args...) {
-		switch a {
-		case "-h", "-help", "--help", "help":
-			return help(out)
-		case "-version", "--version", "version":
-			_, err := fmt.Fprintln(out, "zmsg", version)
-			return err
-		}
+	switch {
+	case name == "help" || slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "-help" || a == "--help" }):
+		return help(out)
+	case name == "version" || slices.Contains(args, "-version") || slices.Contains(args, "--version"):
+		_, err := fmt.Fprintln(out, "zmsg", version)
+		return err
 	}
 	var cfg Config
-	if err := envconfig.Load(&cfg, environ); err != nil {
+	err := envconfig.Load(&cfg, environ)
+	if name == "serve" {
+		err = errors.Join(err, cfg.validate())
+	}
+	if err != nil {
 		return usageError{err}
+	}
+	if len(args) > 0 && (name == "serve" || name == "healthcheck") {
+		return usageError{fmt.Errorf("%s takes no arguments, got %q", name, args[0])}
 	}
 	switch name {
 	case "serve":
-		if len(args) > 0 {
-			return usageError{fmt.Errorf("serve takes no arguments, got %q", args[0])}
-		}
 		return serve(ctx, cfg, environ, errOut)
 	case "migrate":
 		return migrateCommand(ctx, cfg, args, out, errOut)

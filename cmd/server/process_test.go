@@ -33,17 +33,17 @@ type process struct {
 // launch runs the server and returns when it is ready. Each of env is a line of its environment.
 func launch(t *testing.T, env ...string) *process {
 	t.Helper()
-	p := spawn(t, testenv.Program(t, program), nil, env...)
+	p := spawn(t, testenv.Program(t, program), env...)
 	p.awaitServing(t)
 	p.awaitReady(t)
 	return p
 }
 
-// spawn runs a build of the program with the given arguments, and does not wait for anything. The
-// ports are chosen by the system unless env says otherwise.
-func spawn(t *testing.T, path string, args []string, env ...string) *process {
+// spawn runs a build of the program, and does not wait for anything. The ports are chosen by the
+// system unless env says otherwise.
+func spawn(t *testing.T, path string, env ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.CommandContext(t.Context(), path, args...), exited: make(chan struct{})}
+	p := &process{cmd: exec.CommandContext(t.Context(), path), exited: make(chan struct{})}
 	p.cmd.Cancel = func() error { return nil } // the cleanup below ends it, not the context
 	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "ZMSG_ADDR=127.0.0.1:0", "ZMSG_ADMIN_ADDR=127.0.0.1:0"}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = io.Discard, &p.logs
@@ -96,6 +96,17 @@ func (p *process) awaitReady(t *testing.T) {
 		a, err := c.call(t.Context(), http.MethodGet, p.URL+"/readyz", "")
 		return err == nil && a.status == http.StatusOK
 	})
+}
+
+// peers returns how many replicas the process knows of, itself included.
+func (p *process) peers(t *testing.T) int {
+	t.Helper()
+	var stats struct{ Replicas []string }
+	a := newClient(t).must(t, http.StatusOK, http.MethodGet, p.Admin+"/admin/stats", "")
+	if err := json.Unmarshal([]byte(a.body), &stats); err != nil {
+		t.Fatal(err)
+	}
+	return len(stats.Replicas)
 }
 
 func (p *process) hasExited() bool {

@@ -166,9 +166,9 @@ func (c *client) call(ctx context.Context, method, url, body string, headers ...
 }
 
 // must is call where only the wanted status will do.
-func (c *client) must(t *testing.T, want int, method, url, body string, headers ...string) answer {
+func (c *client) must(t *testing.T, want int, method, url, body string) answer {
 	t.Helper()
-	a, err := c.call(t.Context(), method, url, body, headers...)
+	a, err := c.call(t.Context(), method, url, body)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, url, err)
 	}

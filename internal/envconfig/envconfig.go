@@ -25,7 +25,8 @@ type Variable struct {
 }
 
 // Load fills target, a pointer to a struct, from environ (lines of the form NAME=value). All errors are
-// reported at once, each with the name of its variable.
+// reported at once, each with the name of its variable, which then has its default: so the rest can be
+// checked as well.
 func Load(target any, environ []string) error {
 	vars := toMap(environ)
 	if env.ParseWithOptions(target, env.Options{Prefix: Prefix, Environment: vars}) == nil {
@@ -42,9 +43,10 @@ func Load(target any, environ []string) error {
 		one := map[string]string{v.Name: value}
 		if err := env.ParseWithOptions(probe, env.Options{Prefix: Prefix, Environment: one}); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %q is not a valid value: %s", v.Name, value, v.Desc))
+			delete(vars, v.Name)
 		}
 	}
-	if len(errs) == 0 {
+	if err := env.ParseWithOptions(target, env.Options{Prefix: Prefix, Environment: vars}); err != nil {
 		return errors.New("the configuration cannot be read")
 	}
 	return errors.Join(errs...)

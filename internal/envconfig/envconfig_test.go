@@ -44,6 +44,9 @@ func TestLoadNamesEveryBadVariable(t *testing.T) {
 	if strings.Contains(err.Error(), "REDIS_ADDR") {
 		t.Errorf("a good variable is blamed: %q", err)
 	}
+	if c.Cache.TTL != 10*time.Second || len(c.Addr) != 1 {
+		t.Errorf("neither the default nor the good value: %+v", c)
+	}
 }
 
 func TestUnknownFindsMisspeltNames(t *testing.T) {
