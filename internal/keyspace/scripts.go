@@ -2,6 +2,7 @@ package keyspace
 
 import (
 	"context"
+	"crypto/sha256"
 	"embed"
 	"fmt"
 	"strings"
@@ -45,16 +46,28 @@ func NewScripts(process string) (*Scripts, error) {
 	if strings.ContainsAny(process, "\n\r") || process == "" {
 		return nil, fmt.Errorf("keyspace: %q is no identity of a Redis process", process)
 	}
-	sc := &Scripts{Process: process}
-	for _, f := range files {
+	var bodies [names]string
+	for n, f := range files {
 		body, err := luaFiles.ReadFile("lua/" + f + ".lua")
 		if err != nil {
 			return nil, fmt.Errorf("keyspace: %w", err)
 		}
-		text := "-- zmsg " + f + ", for the process " + process + " only\n" + string(body)
+		bodies[n] = string(body)
+	}
+	sc := &Scripts{Process: process}
+	for _, text := range scriptTexts(process, bodies) {
 		sc.scripts = append(sc.scripts, redis.NewScript(text))
 	}
 	return sc, nil
+}
+
+// scriptTexts returns the bodies with a first line that says whose they are.
+func scriptTexts(process string, bodies [names]string) (texts [names]string) {
+	set := sha256.Sum256([]byte(strings.Join(bodies[:], "\x00")))
+	for n, body := range bodies {
+		texts[n] = fmt.Sprintf("-- zmsg %s of the set %x, for the process %s only\n%s", files[n], set[:8], process, body)
+	}
+	return texts
 }
 
 // All returns what the opening loads.
