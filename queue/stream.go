@@ -2,7 +2,9 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -32,7 +34,9 @@ func (w *worker) read(ctx context.Context, list []int) (*batch, error) {
 		replies[i] = pipe.XRangeN(ctx, w.space.Queue(p.grant.Shard), "("+keyspace.StreamID(p.from), "+", int64(count))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("read the queue: %w", err)
+		if parts, replies, err = w.answered(parts, replies); err != nil {
+			return nil, fmt.Errorf("read the queue: %w", err)
+		}
 	}
 	var bytes int64
 	for i, p := range parts {
@@ -58,6 +62,27 @@ func (w *worker) read(ctx context.Context, list []int) (*batch, error) {
 	b.merge()
 	w.adapt(bytes, b.writes)
 	return b, nil
+}
+
+// answered returns the parts whose stream could be read. Of a Cluster one process may be away: its shards
+// are tried again later, and the others must not wait for them. The error says that none was read.
+func (w *worker) answered(parts []part, replies []*redis.XMessageSliceCmd) ([]part, []*redis.XMessageSliceCmd, error) {
+	var read []part
+	var good []*redis.XMessageSliceCmd
+	var failed error
+	for i, p := range parts {
+		if err := replies[i].Err(); err != nil {
+			failed = err
+			w.wakeLater(p.grant.Shard, math.MaxInt64)
+			continue
+		}
+		read, good = append(read, p), append(good, replies[i])
+	}
+	if len(read) == 0 {
+		return nil, nil, failed
+	}
+	w.metrics.failures.Inc()
+	return read, good, nil
 }
 
 // adapt keeps the content of a batch near its limit, going by the sizes just seen.
@@ -121,16 +146,20 @@ func (w *worker) release(ctx context.Context, b *batch) error {
 		}
 		_, _ = pipe.Exec(ctx) // each reply holds its own error
 		var rest []part
+		var errs []error
 		for i, p := range todo {
 			more, err := w.released(p, replies[i])
 			switch {
 			case keyspace.Refused(err):
 				w.table.Doubt(p.grant) // the opening of the next epoch completes the release
 			case err != nil:
-				return fmt.Errorf("release shard %d: %w", p.grant.Shard, err)
+				errs = append(errs, fmt.Errorf("release shard %d: %w", p.grant.Shard, err))
 			case more:
 				rest = append(rest, p)
 			}
+		}
+		if len(errs) > 0 {
+			return errors.Join(errs...)
 		}
 		todo = rest
 	}

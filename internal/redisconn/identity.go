@@ -26,13 +26,18 @@ type Identity struct {
 // ErrIdentity means that another process answers than the one that was expected.
 var ErrIdentity = errors.New("another Redis process answers")
 
-// Identity asks the process that serves key.
+// Identity asks the process that serves key. Where no master of a Cluster answers, the layout is asked
+// for anew in the background: the client does so by itself only when a living process redirects it.
 func (c *Conn) Identity(ctx context.Context, key string) (Identity, error) {
 	node, err := c.Node(ctx, key)
 	if err != nil {
 		return Identity{}, err
 	}
-	return identify(ctx, node)
+	id, err := identify(ctx, node)
+	if c.cluster != nil && (err != nil || id.Role != "master") {
+		c.cluster.ReloadState(ctx)
+	}
+	return id, err
 }
 
 // Load puts the scripts into the cache of exactly the process named by process (see
