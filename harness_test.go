@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
@@ -26,7 +27,10 @@ import (
 	"github.com/zmsg/zmsg/service"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+func TestMain(m *testing.M) {
+	logging.Disable() // the Redis client's own words about servers that die, which is what tests are about
+	testenv.Main(m)
+}
 
 // world is the database and the Redis that a test's replicas share.
 type world struct {
