@@ -68,13 +68,15 @@ type Keeper struct {
 	scripts map[string]*keyspace.Scripts // by process
 	policy  string                       // Redis's eviction policy, as last seen
 
+	beating chan struct{} // holds one value while a heartbeat is under way
+
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
 
 // NewKeeper returns a Keeper that has not started.
 func NewKeeper(cfg Config, deps Deps) *Keeper {
-	return &Keeper{Deps: deps, cfg: cfg, scripts: make(map[string]*keyspace.Scripts)}
+	return &Keeper{Deps: deps, cfg: cfg, scripts: make(map[string]*keyspace.Scripts), beating: make(chan struct{}, 1)}
 }
 
 // Start renews once, so that a database that cannot be used is an error of the start, then goes on in
@@ -130,9 +132,11 @@ func (k *Keeper) every(ctx context.Context, period time.Duration, poke <-chan st
 }
 
 // renew is beat in the background. While SQL is away nobody can open a new epoch through it, so what
-// a replica may do it may go on doing: delayed writes and cached reads outlive the database.
+// a replica may do it may go on doing: delayed writes and cached reads outlive the database. A database
+// that hangs is found out in time: a third of the permission has passed before the call, half of it may
+// pass within.
 func (k *Keeper) renew(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.Permission)
+	ctx, cancel := context.WithTimeout(ctx, k.cfg.Permission/2)
 	defer cancel()
 	err := k.beat(ctx)
 	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
@@ -141,11 +145,19 @@ func (k *Keeper) renew(ctx context.Context) {
 	if !k.Table.sqlDown.Swap(true) {
 		k.Log.Warn("the database is out of reach; delayed writes and cached reads go on", zap.Error(err))
 	}
-	k.Table.until.Store(int64(k.Table.now() + k.cfg.Permission))
+	k.Table.extend(k.Table.now() + k.cfg.Permission)
 }
 
-// beat renews the permission. It counts from before SQL was asked, on the replica's own clock.
+// beat renews the permission. It counts from before SQL was asked, on the replica's own clock. One
+// heartbeat is under way at a time: of two, the later one's news could be overwritten by the earlier's,
+// which may still tell of an epoch that has ended meanwhile.
 func (k *Keeper) beat(ctx context.Context) error {
+	select {
+	case k.beating <- struct{}{}:
+		defer func() { <-k.beating }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	asked := k.Table.now()
 	hb, err := k.Store.Heartbeat(ctx, k.Replica, k.cfg.Permission)
 	if err != nil {
@@ -163,7 +175,7 @@ func (k *Keeper) beat(ctx context.Context) error {
 	k.last = hb
 	k.mu.Unlock()
 	// A renewal must not revive the grant of an ended epoch: those are gone by now.
-	k.Table.until.Store(int64(asked + k.cfg.Permission))
+	k.Table.extend(asked + k.cfg.Permission)
 	k.Table.setMembers(hb.Alive, k.Replica)
 	if k.Table.sqlDown.Swap(false) {
 		k.Log.Info("the database is back")

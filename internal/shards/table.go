@@ -74,6 +74,20 @@ func (t *Table) Grant(s int) *Grant {
 	return g
 }
 
+// extend lets all permissions last until then. Those that had run out are in force again, for nobody
+// has told of another epoch: who waits for them looks anew.
+func (t *Table) extend(until time.Duration) {
+	if was := t.until.Swap(int64(until)); was > int64(t.now()) {
+		return
+	}
+	for i := range t.rows {
+		r := &t.rows[i]
+		r.mu.Lock()
+		r.broadcast()
+		r.mu.Unlock()
+	}
+}
+
 // Holds reports whether g is still in force. It is asked again before an answer is given.
 func (t *Table) Holds(g *Grant) bool { return t.Grant(g.Shard) == g }
 
