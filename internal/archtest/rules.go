@@ -37,7 +37,7 @@ var rules = []Rule{
 	{Package: "internal/redisconn", May: []string{"model", "internal/lifecycle"}},
 	{Package: "internal/shards", May: []string{
 		"model", "internal/failpoint", "internal/keyspace", "internal/lifecycle", "internal/redisconn",
-	}},
+	}, Tests: []string{"repo/migrate", "repo/postgres"}},
 	{Package: "internal/testenv"},
 	{Package: "internal/archtest", StdOnly: true},
 
