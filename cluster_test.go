@@ -13,7 +13,10 @@ import (
 	"github.com/zmsg/zmsg/model"
 )
 
-const testShards = 64
+const (
+	testShards       = 64
+	takeoverPatience = 5 * time.Second
+)
 
 // clusterWorld is a world whose Redis is a Cluster.
 type clusterWorld struct {

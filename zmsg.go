@@ -130,6 +130,9 @@ func (e *Engine) open(ctx context.Context, opts Options) error {
 	if err := e.assemble(opts); err != nil { //nolint:contextcheck // what is made there is started with ctx below
 		return err
 	}
+	if err := opts.Registerer.Register(newCollector(e)); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
 	return e.parts.Start(ctx)
 }
 
