@@ -539,8 +539,8 @@ type CreateFeedItemParams struct {
 	Prefer *Prefer `json:"Prefer,omitempty"`
 
 	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, new for every intended request.
-	// A repeat with the same key gets the first answer with `Idempotent-Replayed: true`; the same key
-	// with another request is refused with 422.
+	// A repeat with the same key gets the first answer with `Idempotent-Replayed: true`, also while the
+	// first request is still being worked on; the same key with another request is refused with 422.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -633,8 +633,8 @@ type BatchWriteFeedItemsParams struct {
 	Prefer *Prefer `json:"Prefer,omitempty"`
 
 	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, new for every intended request.
-	// A repeat with the same key gets the first answer with `Idempotent-Replayed: true`; the same key
-	// with another request is refused with 422.
+	// A repeat with the same key gets the first answer with `Idempotent-Replayed: true`, also while the
+	// first request is still being worked on; the same key with another request is refused with 422.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
@@ -647,8 +647,8 @@ type GetHealthParams struct {
 // MintIDsParams defines parameters for MintIDs.
 type MintIDsParams struct {
 	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, new for every intended request.
-	// A repeat with the same key gets the first answer with `Idempotent-Replayed: true`; the same key
-	// with another request is refused with 422.
+	// A repeat with the same key gets the first answer with `Idempotent-Replayed: true`, also while the
+	// first request is still being worked on; the same key with another request is refused with 422.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 

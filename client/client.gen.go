@@ -165,7 +165,8 @@ type ClientInterface interface {
 	//
 	// The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 	// replace those of the content, `null` removes one, and anything but an object replaces the whole
-	// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+	// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+	// bytes and its place; only white space between the members of a patched object goes.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -176,7 +177,8 @@ type ClientInterface interface {
 	//
 	// The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 	// replace those of the content, `null` removes one, and anything but an object replaces the whole
-	// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+	// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+	// bytes and its place; only white space between the members of a patched object goes.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -187,7 +189,8 @@ type ClientInterface interface {
 	//
 	// The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 	// replace those of the content, `null` removes one, and anything but an object replaces the whole
-	// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+	// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+	// bytes and its place; only white space between the members of a patched object goes.
 	//
 	// Takes a body of the `application/merge-patch+json` content type.
 	//
@@ -332,8 +335,9 @@ type ClientInterface interface {
 	// GetReadiness Can the replica take requests?
 	//
 	// 503 while a dependency is missing that requests cannot do without, and while the replica shuts
-	// down. `degraded` is 200: something is away, but the replica still serves what it can. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
-	// `text/plain` only.
+	// down. `degraded` is 200: something is away, but the replica still serves what it can. With
+	// `verbose` the answer lists every check, as JSON, or as text if the request accepts `text/plain`
+	// only.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, params *GetReadinessParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -493,7 +497,8 @@ func (c *Client) HeadFeedItem(ctx context.Context, id ID, params *HeadFeedItemPa
 //
 // The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 // replace those of the content, `null` removes one, and anything but an object replaces the whole
-// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+// bytes and its place; only white space between the members of a patched object goes.
 //
 // Takes any type of body and a specified content type.
 //
@@ -514,7 +519,8 @@ func (c *Client) PatchFeedItemWithBody(ctx context.Context, id ID, params *Patch
 //
 // The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 // replace those of the content, `null` removes one, and anything but an object replaces the whole
-// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+// bytes and its place; only white space between the members of a patched object goes.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -535,7 +541,8 @@ func (c *Client) PatchFeedItem(ctx context.Context, id ID, params *PatchFeedItem
 //
 // The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 // replace those of the content, `null` removes one, and anything but an object replaces the whole
-// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+// bytes and its place; only white space between the members of a patched object goes.
 //
 // Takes a body of the `application/merge-patch+json` content type.
 //
@@ -830,8 +837,9 @@ func (c *Client) GetOpenAPI(ctx context.Context, reqEditors ...RequestEditorFn) 
 // GetReadiness Can the replica take requests?
 //
 // 503 while a dependency is missing that requests cannot do without, and while the replica shuts
-// down. `degraded` is 200: something is away, but the replica still serves what it can. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
-// `text/plain` only.
+// down. `degraded` is 200: something is away, but the replica still serves what it can. With
+// `verbose` the answer lists every check, as JSON, or as text if the request accepts `text/plain`
+// only.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, params *GetReadinessParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2119,7 +2127,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 	// replace those of the content, `null` removes one, and anything but an object replaces the whole
-	// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+	// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+	// bytes and its place; only white space between the members of a patched object goes.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2130,7 +2139,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 	// replace those of the content, `null` removes one, and anything but an object replaces the whole
-	// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+	// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+	// bytes and its place; only white space between the members of a patched object goes.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2141,7 +2151,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 	// replace those of the content, `null` removes one, and anything but an object replaces the whole
-	// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+	// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+	// bytes and its place; only white space between the members of a patched object goes.
 	//
 	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2298,8 +2309,9 @@ type ClientWithResponsesInterface interface {
 	// GetReadinessWithResponse Can the replica take requests?
 	//
 	// 503 while a dependency is missing that requests cannot do without, and while the replica shuts
-	// down. `degraded` is 200: something is away, but the replica still serves what it can. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
-	// `text/plain` only.
+	// down. `degraded` is 200: something is away, but the replica still serves what it can. With
+	// `verbose` the answer lists every check, as JSON, or as text if the request accepts `text/plain`
+	// only.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4681,7 +4693,8 @@ func (c *ClientWithResponses) HeadFeedItemWithResponse(ctx context.Context, id I
 //
 // The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 // replace those of the content, `null` removes one, and anything but an object replaces the whole
-// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+// bytes and its place; only white space between the members of a patched object goes.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4698,7 +4711,8 @@ func (c *ClientWithResponses) PatchFeedItemWithBodyWithResponse(ctx context.Cont
 //
 // The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 // replace those of the content, `null` removes one, and anything but an object replaces the whole
-// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+// bytes and its place; only white space between the members of a patched object goes.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4715,7 +4729,8 @@ func (c *ClientWithResponses) PatchFeedItemWithResponse(ctx context.Context, id 
 //
 // The body is a merge patch of RFC 7396, applied to the `content` of the item: its members
 // replace those of the content, `null` removes one, and anything but an object replaces the whole
-// content. Concurrent patches do not overwrite each other. The patched content is compact JSON.
+// content. Concurrent patches do not overwrite each other. What the patch does not name keeps its
+// bytes and its place; only white space between the members of a patched object goes.
 //
 // Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4962,8 +4977,9 @@ func (c *ClientWithResponses) GetOpenAPIWithResponse(ctx context.Context, reqEdi
 // GetReadinessWithResponse Can the replica take requests?
 //
 // 503 while a dependency is missing that requests cannot do without, and while the replica shuts
-// down. `degraded` is 200: something is away, but the replica still serves what it can. With `verbose` the answer lists every check, as JSON, or as text if the request accepts
-// `text/plain` only.
+// down. `degraded` is 200: something is away, but the replica still serves what it can. With
+// `verbose` the answer lists every check, as JSON, or as text if the request accepts `text/plain`
+// only.
 //
 // Returns a wrapper object for the known response body format(s).
 //
