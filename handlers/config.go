@@ -15,7 +15,7 @@ const (
 // Config is what operators may set. The root package puts a prefix before the names.
 type Config struct {
 	Addr              string        `env:"ADDR" envDefault:":8080" unit:"host:port" desc:"where the API listens"`
-	AdminAddr         string        `env:"ADMIN_ADDR" envDefault:"127.0.0.1:9090" unit:"host:port" desc:"where metrics, profiles and statistics are served; empty for nowhere"`
+	AdminAddr         string        `env:"ADMIN_ADDR" envDefault:"127.0.0.1:9090" unit:"host:port|off" desc:"where metrics, profiles and statistics are served; off for nowhere"`
 	DefaultStore      string        `env:"DEFAULT_STORE" envDefault:"sync" unit:"sync|delayed" desc:"how writes are stored that do not say"`
 	MaxContentBytes   int64         `env:"MAX_CONTENT_BYTES" envDefault:"65536" unit:"bytes" desc:"largest content of an item"`
 	MaxBodyBytes      int64         `env:"MAX_BODY_BYTES" envDefault:"131072" unit:"bytes" desc:"largest body of a request for one item"`

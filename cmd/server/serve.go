@@ -83,7 +83,7 @@ func (a *app) listen(ctx context.Context, reg *prometheus.Registry) error {
 	if a.listener, err = lc.Listen(ctx, "tcp", a.cfg.HTTP.Addr); err != nil {
 		return fmt.Errorf("%sADDR: %w", envconfig.Prefix, err)
 	}
-	if a.cfg.HTTP.AdminAddr == "" {
+	if a.cfg.HTTP.AdminAddr == "off" {
 		return nil
 	}
 	a.admin = handlers.NewAdminServer(&a.cfg.HTTP, handlers.Admin(handlers.AdminDeps{
