@@ -47,9 +47,10 @@ var rules = []Rule{
 	{Package: "repo/...", May: []string{"model", "db", "repo/...", "snowflake", "internal/failpoint", "internal/lifecycle"}},
 
 	{Package: "service", May: []string{"model"}},
-	{Package: "handlers/...", May: []string{"api", "model", "service", "internal/lifecycle"}},
+	{Package: "handlers/...", May: []string{"api", "model", "service", "internal/lifecycle"}, Tests: []string{"client"}},
 
 	{Package: ".", May: []string{"..."}},
 	{Package: "cmd/...", May: []string{"..."}},
 	{Package: "bench/...", May: []string{"..."}},
+	{Package: "docs", May: []string{"..."}},
 }
