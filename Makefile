@@ -66,6 +66,14 @@ verify: ## fail when generated code or go.mod is stale
 	scripts/verify-generated.sh
 	go mod tidy -diff
 
+.PHONY: verify/readme
+verify/readme: ## run the README's commands against a running server (API=localhost:8080 ADMIN=localhost:9090)
+	scripts/readme-tour.sh
+
+.PHONY: docs
+docs: ## write docs/configuration.md from the settings
+	go test ./docs -run TestConfigurationIsCurrent -update
+
 .PHONY: docker
 docker: ## build the image zmsg:VERSION
 	docker build --build-arg VERSION=$(VERSION) -t zmsg:$(VERSION) .

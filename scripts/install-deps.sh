@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what "make run" and "make test" need and the machine lacks: PostgreSQL and redis-server,
-# which are then run privately, and a C compiler for the race detector. Where that is not possible, it
-# says what to install. No service is left running.
+# which are then run privately, a C compiler for the race detector, and curl for the README's tour. Where
+# that is not possible, it says what to install. No service is left running.
 set -euo pipefail
 
 has_postgres() {
@@ -17,6 +17,7 @@ packages=()
 has_postgres || packages+=(postgresql)
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v "${CC:-gcc}" >/dev/null || packages+=(gcc libc6-dev)
+command -v curl >/dev/null || packages+=(curl)
 if ((${#packages[@]} == 0)); then exit 0; fi
 
 give_up() {
