@@ -182,6 +182,38 @@ func TestP1_IdempotentCreateHasOneEffect(t *testing.T) {
 	}
 }
 
+// One key belongs to one request, wherever the items of two requests live and whichever comes first. 0
+// stands for a new ID.
+func TestKeyOfAnotherRequestIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := w.open(t), w.open(t)
+	cases := [][2]model.ID{{0, 0}}
+	for range 8 { // of 64 shards most IDs miss the key's
+		cases = append(cases, [2]model.ID{0, newID()}, [2]model.ID{newID(), 0}, [2]model.ID{newID(), newID()})
+	}
+	for i, ids := range cases {
+		opts := service.WriteOptions{Store: model.StoreDelayed, IdempotencyKey: fmt.Sprintf("key-%d", i), Fingerprint: "f1"}
+		first, err := a.Feeds.Create(t.Context(), draft(ids[0], 7, "first"), opts)
+		if err != nil {
+			t.Fatalf("create %s: %v", ids[0], err)
+		}
+		opts.Fingerprint = "f2"
+		if _, err := b.Feeds.Create(t.Context(), draft(ids[1], 7, "second"), opts); model.KindOf(err) != model.KeyReused {
+			t.Errorf("%s, then %s with the key: %v", ids[0], ids[1], err)
+		}
+		opts.Fingerprint = "f1"
+		again, err := b.Feeds.Create(t.Context(), draft(ids[0], 7, "first"), opts)
+		if err != nil || !again.Replayed || again.Item.ID != first.Item.ID || again.Item.Version != first.Item.Version {
+			t.Errorf("%s again: %+v, %v", ids[0], again, err)
+		}
+	}
+	w.awaitDrained(t)
+	if n := w.count(t, "SELECT count(*) FROM feeds"); n != int64(len(cases)) {
+		t.Errorf("%d rows after %d creations", n, len(cases))
+	}
+}
+
 // Clients that write at the same time share transactions.
 func TestSyncWritersShareCommits(t *testing.T) {
 	t.Parallel()

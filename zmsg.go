@@ -207,7 +207,7 @@ func (e *Engine) assemble(opts Options) error {
 	})
 	minter := minter{e.ids}
 	e.Feeds = service.NewFeeds(service.FeedsDeps{
-		Reader: e.caches.Reader, Evictor: e.caches.Reader, Writer: producer, Minter: minter,
+		Reader: e.caches.Reader, Evictor: e.caches.Reader, Writer: producer, Minter: minter, Results: producer,
 		ShardOf: space.Shard, ShardOfKey: space.ShardOfKey, Now: time.Now,
 		Config: service.Config{DefaultStore: cfg.DefaultStore, MaxContentBytes: cfg.MaxContentBytes},
 	})

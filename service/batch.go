@@ -16,10 +16,17 @@ const batchWorkers = 64
 // follows it on the same item is not attempted when its outcome is unknown, for the two could then
 // take effect in either order. Fields of errors are JSON pointers from the operation's own root.
 //
+// An idempotency key that belongs to another batch fails every operation, before any is applied.
+//
 // All writes are queued before the first is waited for, so that synchronous ones share commits.
 func (f *Feeds) Batch(ctx context.Context, ops []BatchOp, opts WriteOptions) []BatchResult {
 	b := &batch{feeds: f, opts: opts, ops: ops, waits: make([]pending, len(ops)), errs: make([]error, len(ops))}
 	store, err := f.store(opts.Store)
+	if err == nil && opts.IdempotencyKey != "" {
+		// The operations keep their keys with their items, so that those of another batch with the
+		// key may meet none of them.
+		err = f.mark(ctx, storedKey("batch", opts.IdempotencyKey), opts.Fingerprint)
+	}
 	for i := range ops {
 		b.errs[i] = err
 	}

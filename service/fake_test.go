@@ -29,26 +29,29 @@ type store struct {
 	mu        sync.Mutex
 	items     map[model.ID]model.Item
 	keys      map[int]map[string]kept // by shard, as a key is only found where it was stored
-	results   map[string][]byte
 	seq       model.Version
 	committed model.Version
 	nextID    model.ID
 	writes    []model.Write
 	awaited   int // writes queued when the first Await came
 
+	remembered int // calls of Remember
+
 	notReady    map[model.Store]error
 	beforeWrite func(*model.Write) error // runs outside the lock
 	awaitErr    error
+	rememberErr error
 }
 
+// kept is what is stored under a key: bytes that begin with a fingerprint, and of a write its result.
 type kept struct {
-	fingerprint string
-	result      model.WriteResult
+	text   string
+	result model.WriteResult
 }
 
 func newStore() *store {
 	return &store{
-		items: map[model.ID]model.Item{}, keys: map[int]map[string]kept{}, results: map[string][]byte{},
+		items: map[model.ID]model.Item{}, keys: map[int]map[string]kept{},
 		nextID: 1000, notReady: map[model.Store]error{},
 	}
 }
@@ -57,7 +60,7 @@ var clock = time.Date(2026, 5, 4, 3, 2, 1, 987654321, time.FixedZone("elsewhere"
 
 func newFeeds(s *store) *service.Feeds {
 	return service.NewFeeds(service.FeedsDeps{
-		Reader: s, Evictor: s, Writer: s, Minter: s, ShardOf: shardOf, ShardOfKey: shardOfKey,
+		Reader: s, Evictor: s, Writer: s, Minter: s, Results: s, ShardOf: shardOf, ShardOfKey: shardOfKey,
 		Now:    func() time.Time { return clock },
 		Config: service.Config{MaxContentBytes: 200},
 	})
@@ -74,20 +77,27 @@ func (s *store) Write(_ context.Context, w *model.Write) (model.WriteResult, err
 	s.writes = append(s.writes, *w)
 	shard := shardOf(w.ID)
 	if k, known := s.keys[shard][w.IdempotencyKey]; known && w.IdempotencyKey != "" {
-		if k.fingerprint != w.Fingerprint {
+		if !strings.HasPrefix(k.text, w.Fingerprint) {
 			return model.WriteResult{Outcome: model.OutcomeKeyReused}, nil
+		}
+		if k.result.ID == 0 {
+			return model.WriteResult{}, &model.Error{Message: "what is stored is no result of a write"}
 		}
 		k.result.Replayed = true
 		return k.result, nil
 	}
 	res := s.apply(w)
 	if res.Outcome == model.OutcomeApplied && w.IdempotencyKey != "" {
-		if s.keys[shard] == nil {
-			s.keys[shard] = map[string]kept{}
-		}
-		s.keys[shard][w.IdempotencyKey] = kept{w.Fingerprint, res}
+		s.keep(shard, w.IdempotencyKey, kept{w.Fingerprint + "|", res})
 	}
 	return res, nil
+}
+
+func (s *store) keep(shard int, key string, k kept) {
+	if s.keys[shard] == nil {
+		s.keys[shard] = map[string]kept{}
+	}
+	s.keys[shard][key] = k
 }
 
 func (s *store) apply(w *model.Write) model.WriteResult {
@@ -148,10 +158,15 @@ func (s *store) Mint(_ context.Context, n int) ([]model.ID, error) {
 func (s *store) Remember(_ context.Context, key string, result []byte) ([]byte, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if first, known := s.results[key]; known {
-		return first, true, nil
+	s.remembered++
+	if s.rememberErr != nil {
+		return nil, false, s.rememberErr
 	}
-	s.results[key] = result
+	shard := shardOfKey(key)
+	if first, known := s.keys[shard][key]; known {
+		return []byte(first.text), true, nil
+	}
+	s.keep(shard, key, kept{text: string(result)})
 	return result, false, nil
 }
 

@@ -23,6 +23,7 @@ type FeedsDeps struct {
 	Evictor Evictor
 	Writer  Writer
 	Minter  Minter
+	Results Results
 	// ShardOf and ShardOfKey say where an item and a stored idempotency key live.
 	ShardOf    func(model.ID) int
 	ShardOfKey func(string) int

@@ -30,7 +30,9 @@ func (f *Feeds) Patch(ctx context.Context, id model.ID, patch json.RawMessage, o
 		return Written{}, err
 	}
 	opts.Store = store
-	opts.IdempotencyKey = storedKey("patch", opts.IdempotencyKey)
+	if opts.IdempotencyKey, opts.Fingerprint, err = f.claim(ctx, "patch", id, opts); err != nil {
+		return Written{}, err
+	}
 	for range patchAttempts {
 		written, again, err := f.patchOnce(ctx, id, patch, opts)
 		if !again {

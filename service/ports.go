@@ -49,9 +49,12 @@ type Minter interface {
 	Mint(ctx context.Context, n int) ([]model.ID, error)
 }
 
-// Results remembers the answers to requests that have no item to store their key with.
+// Results remembers what has no item of its shard to be stored with: the answers to requests without
+// items, and the fingerprints of writes whose item is not in the shard of their key.
 type Results interface {
 	// Remember stores result under key unless the key is known, and returns what is stored now.
-	// How long it is remembered is its own matter.
+	// How long it is remembered is its own matter. A write of an item of the key's shard with the
+	// same key finds it, and the other way round: then what is stored is the write's fingerprint,
+	// followed by '|' and its result.
 	Remember(ctx context.Context, key string, result []byte) (stored []byte, replayed bool, err error)
 }

@@ -18,13 +18,16 @@ func (f *Feeds) Create(ctx context.Context, d Draft, opts WriteOptions) (Written
 	if err != nil {
 		return Written{}, err
 	}
-	key := storedKey("create", opts.IdempotencyKey)
+	key, fingerprint, err := f.claim(ctx, "create", d.ID, opts)
+	if err != nil {
+		return Written{}, err
+	}
 	if d.ID == 0 {
 		if d.ID, err = f.mint(ctx, key); err != nil {
 			return Written{}, err
 		}
 	}
-	written, err := f.write(ctx, f.put(d, opts.Cond, key, opts.Fingerprint), store)
+	written, err := f.write(ctx, f.put(d, opts.Cond, key, fingerprint), store)
 	return written, asConflict(err)
 }
 
@@ -41,8 +44,11 @@ func (f *Feeds) Put(ctx context.Context, d Draft, opts WriteOptions) (Written, e
 	if err != nil {
 		return Written{}, err
 	}
-	key := storedKey("put", opts.IdempotencyKey)
-	return f.write(ctx, f.put(d, opts.Cond, key, opts.Fingerprint), store)
+	key, fingerprint, err := f.claim(ctx, "put", d.ID, opts)
+	if err != nil {
+		return Written{}, err
+	}
+	return f.write(ctx, f.put(d, opts.Cond, key, fingerprint), store)
 }
 
 // Delete deletes the item id. That there is none is a success, with Version 0, unless a condition
@@ -55,8 +61,11 @@ func (f *Feeds) Delete(ctx context.Context, id model.ID, opts WriteOptions) (Wri
 	if err != nil {
 		return Written{}, err
 	}
-	key := storedKey("delete", opts.IdempotencyKey)
-	return f.write(ctx, f.deletion(id, opts.Cond, key, opts.Fingerprint), store)
+	key, fingerprint, err := f.claim(ctx, "delete", id, opts)
+	if err != nil {
+		return Written{}, err
+	}
+	return f.write(ctx, f.deletion(id, opts.Cond, key, fingerprint), store)
 }
 
 func (f *Feeds) put(d Draft, cond model.Cond, key, fingerprint string) *model.Write {
