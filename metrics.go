@@ -124,7 +124,7 @@ func (c *collector) addShards() {
 	c.gauge("zmsg_postgres_up", "0 while the database is out of reach, else 1.",
 		func(s *snapshot) float64 { return oneIf(!s.engine.table.SQLDown()) })
 	c.gauge("zmsg_redis_up", "0 while Redis is out of reach, else 1.",
-		func(s *snapshot) float64 { return oneIf(!s.engine.table.RedisDown()) })
+		func(s *snapshot) float64 { return oneIf(s.engine.table.RedisDown() == 0) })
 }
 
 func oneIf(b bool) float64 {

@@ -21,7 +21,7 @@ func (e *Engine) Checks() []Check {
 	granted, total := e.table.Granted(), e.table.Shards()
 	checks := []Check{
 		{Name: "database", OK: !e.table.SQLDown(), Detail: "answers"},
-		{Name: "redis", OK: !e.table.RedisDown(), Required: true, Detail: "answers"},
+		{Name: "redis", OK: e.table.RedisDown() == 0, Required: true, Detail: "answers"},
 		{Name: "shards", OK: granted == total, Required: true, Detail: fmt.Sprintf("%d of %d usable", granted, total)},
 		{Name: "ids", OK: true, Required: true, Detail: "a window is held"},
 		{Name: "eviction", OK: true, Required: true, Detail: e.keeper.Policy()},

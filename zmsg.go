@@ -61,7 +61,7 @@ func (c *Config) Validate() error {
 	need(c.Queue.Durability == "memory", "QUEUE_DURABILITY: %q is not a level that is supported: memory is", c.Queue.Durability)
 	need(c.Queue.BatchItems > 0 && c.Queue.BatchBytes > 0, "QUEUE_BATCH_ITEMS, QUEUE_BATCH_BYTES: must be positive")
 	need(c.Queue.AwaitTimeout > 0, "QUEUE_AWAIT_TIMEOUT: must be positive")
-	need(c.Queue.EventsKept > 0, "QUEUE_EVENTS_KEPT: must be positive")
+	need(c.Cache.EventsKept > 0, "QUEUE_EVENTS_KEPT: must be positive")
 	need(c.Queue.IdempotencyTTL >= time.Second, "IDEMPOTENCY_TTL: must be at least 1s")
 	need(c.Queue.TombstoneRetention > 0 && c.Queue.TombstonePeriod > 0, "TOMBSTONE_RETENTION, TOMBSTONE_PERIOD: must be positive")
 	need(c.Cache.L1TTL > 0 && c.Cache.L1AbsentTTL > 0, "L1_TTL, L1_ABSENT_TTL: must be positive")
@@ -183,7 +183,7 @@ func (e *Engine) assemble(opts Options) error {
 	e.table = shards.NewTable(space)
 	expiry := shards.Expiry{Value: cfg.Cache.L2TTL, Deletion: cfg.Cache.AbsentTTL}
 	e.drainer = queue.NewDrainer(cfg.Queue, queue.DrainerDeps{
-		Space: space, Table: e.table, Redis: e.redis, Log: e.log, Entries: expiry, Registerer: opts.Registerer,
+		Space: space, Table: e.table, Redis: e.redis, Log: e.log, Entries: expiry, EventsKept: cfg.Cache.EventsKept, Registerer: opts.Registerer,
 		Commits: e.db.Drain(), Shards: e.db.Shards(), Rows: e.db.Feeds(),
 	})
 	var err error

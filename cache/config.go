@@ -9,6 +9,7 @@ type Config struct {
 	L1AbsentTTL   time.Duration `env:"L1_ABSENT_TTL" envDefault:"1s" unit:"duration" desc:"how long L1 remembers that an item does not exist"`
 	L2TTL         time.Duration `env:"L2_TTL" envDefault:"1h" unit:"duration" desc:"life of a stored item in Redis; a queued one stays until it is stored"`
 	AbsentTTL     time.Duration `env:"L2_ABSENT_TTL" envDefault:"30s" unit:"duration" desc:"how long Redis remembers that an item does not exist"`
+	EventsKept    int64         `env:"QUEUE_EVENTS_KEPT" envDefault:"8192" unit:"events" desc:"events kept for each shard; a replica that is further behind starts anew"`
 	FilterItems   int64         `env:"BLOOM_ITEMS" envDefault:"1000000" unit:"items" desc:"items that the Bloom filter is made for at first; it grows"`
 	FilterError   float64       `env:"BLOOM_ERROR" envDefault:"0.001" unit:"ratio" desc:"share of absent IDs that the Bloom filter lets through to SQL"`
 	FlightTimeout time.Duration `env:"LOAD_TIMEOUT" envDefault:"5s" unit:"duration" desc:"longest read of one item from Redis and SQL that requests share"`

@@ -14,26 +14,77 @@ import (
 // List returns a page of the authors' live items, newest first, and whether more follow. It reads the
 // overlay of queued writes, then their entries in L2, then SQL, in that order: whatever leaves the
 // queue meanwhile is in SQL by the time SQL is asked. The newer version of an item wins.
+//
+// The overlay is whole only while the replica follows every shard, so the list starts over when a
+// permission ends meanwhile. Shards whose Redis is out of reach are listed from SQL alone.
 func (r *Reader) List(ctx context.Context, authors []model.ID, before model.ID, limit int, exact bool) ([]model.Item, bool, error) {
-	if exact {
-		if err := r.CatchUp(ctx); err != nil {
-			return nil, false, err
-		}
-	}
-	for {
-		p := r.pending(ctx, authors, before, limit)
-		items, err := r.mergePage(ctx, authors, before, limit, p)
+	for range attempts {
+		grants, err := r.permissions(ctx)
 		if err != nil {
 			return nil, false, err
 		}
+		if exact {
+			err = r.catchUp(ctx, grants)
+		}
+		var page listPage
+		if err == nil {
+			page, err = r.listUnder(ctx, grants, authors, before, limit)
+		}
+		switch {
+		case !r.holdAll(grants):
+			continue
+		case isDown(err):
+			page, err = r.listUnder(ctx, nil, authors, before, limit)
+		}
+		return page.items, page.more, err
+	}
+	return nil, false, model.NewUnavailable("the shards keep moving", nil)
+}
+
+// permissions returns the grants of all shards, nil for those whose Redis is out of reach.
+func (r *Reader) permissions(ctx context.Context) ([]*shards.Grant, error) {
+	grants := make([]*shards.Grant, r.space.Shards())
+	for s := range grants {
+		var err error
+		if grants[s], err = r.permission(ctx, s, nil); err != nil {
+			return nil, err
+		}
+	}
+	return grants, nil
+}
+
+func (r *Reader) holdAll(grants []*shards.Grant) bool {
+	for _, g := range grants {
+		if g != nil && !r.table.Holds(g) {
+			return false
+		}
+	}
+	return true
+}
+
+// listPage is one page, and whether more items follow.
+type listPage struct {
+	items []model.Item
+	more  bool
+}
+
+func (r *Reader) listUnder(ctx context.Context, grants []*shards.Grant, authors []model.ID, before model.ID, limit int) (listPage, error) {
+	for {
+		p, err := r.pending(ctx, grants, authors, before, limit)
+		if err != nil {
+			return listPage{}, err
+		}
+		items, err := r.mergePage(ctx, authors, before, limit, p)
+		if err != nil {
+			return listPage{}, err
+		}
 		if p.floor == 0 {
-			more := len(items) > limit
-			return items[:min(limit, len(items))], more, nil
+			return listPage{items[:min(limit, len(items))], len(items) > limit}, nil
 		}
 		// Only a part of the queue was looked at: below its floor nothing is certain.
 		items = slices.DeleteFunc(items, func(it model.Item) bool { return it.ID < p.floor })
 		if len(items) > 0 {
-			return items[:min(limit, len(items))], true, nil
+			return listPage{items[:min(limit, len(items))], true}, nil
 		}
 		before = p.floor
 	}
@@ -49,8 +100,13 @@ type pendingPage struct {
 // turn out to be deleted.
 const pendingFactor = 4
 
-func (r *Reader) pending(ctx context.Context, authors []model.ID, before model.ID, limit int) pendingPage {
+// pending reads the authors' queued writes: their IDs from the overlay, then their entries from L2, of
+// all shards in one pipeline.
+func (r *Reader) pending(ctx context.Context, grants []*shards.Grant, authors []model.ID, before model.ID, limit int) (pendingPage, error) {
 	page := pendingPage{newest: make(map[model.ID]model.Item)}
+	if grants == nil {
+		return page, nil
+	}
 	list := r.overlay.ByAuthors(authors, before)
 	if most := pendingFactor * (limit + 1); len(list) > most {
 		list = list[:most]
@@ -62,27 +118,47 @@ func (r *Reader) pending(ctx context.Context, authors []model.ID, before model.I
 			page.newest[p.ID] = model.Item{ID: p.ID, AuthorID: p.AuthorID, Version: p.Version, Deleted: true}
 			continue
 		}
-		if g := r.table.Grant(r.space.Shard(p.ID)); g != nil {
+		if g := grants[r.space.Shard(p.ID)]; g != nil {
 			byShard[g] = append(byShard[g], p.ID)
 		}
 	}
+	entries, err := r.entries(ctx, byShard)
+	for _, e := range entries {
+		if !e.Absent && (e.Pinned || e.Stamp == grants[r.space.Shard(e.Item.ID)].Epoch) {
+			page.newest[e.Item.ID] = e.Item
+		}
+	}
+	return page, err
+}
+
+// entries reads the entries that are there, of all shards in one pipeline.
+func (r *Reader) entries(ctx context.Context, byShard map[*shards.Grant][]model.ID) ([]*keyspace.Entry, error) {
+	var grants []*shards.Grant
+	var cmds []redis.Cmder
 	for g, ids := range byShard {
-		for _, e := range r.entries(ctx, g, ids) {
-			if e != nil && !e.Absent && (e.Pinned || e.Stamp == g.Epoch) {
-				page.newest[e.Item.ID] = e.Item
+		grants = append(grants, g)
+		cmds = append(cmds, r.readCmd(ctx, g, ids))
+	}
+	if err := r.pipe.DoMany(ctx, cmds); err != nil {
+		return nil, r.redisError(err)
+	}
+	var all []*keyspace.Entry
+	for i, g := range grants {
+		cmd, _ := cmds[i].(*redis.Cmd)
+		_, entries, err := parseRead(cmd, byShard[g])
+		if keyspace.Refused(err) {
+			r.table.Doubt(g)
+		}
+		if err != nil {
+			return nil, r.redisError(err)
+		}
+		for _, e := range entries {
+			if e != nil {
+				all = append(all, e)
 			}
 		}
 	}
-	return page
-}
-
-// entries reads entries of one shard. Without an answer the list is SQL's alone.
-func (r *Reader) entries(ctx context.Context, g *shards.Grant, ids []model.ID) []*keyspace.Entry {
-	_, entries, err := r.readL2(ctx, g, ids)
-	if err != nil {
-		return nil
-	}
-	return entries
+	return all, nil
 }
 
 // mergePage returns up to limit+1 items or more, sorted; less only if there are no more.
@@ -134,45 +210,31 @@ func sortNewestFirst(items []model.Item) {
 	})
 }
 
-// CatchUp waits until this replica has seen every event that happened before the call.
-func (r *Reader) CatchUp(ctx context.Context) error {
-	var err error
-	for range attempts {
-		var moved bool
-		if moved, err = r.catchUp(ctx); !moved {
-			return err
+// catchUp waits until this replica has seen every event that happened before the call.
+func (r *Reader) catchUp(ctx context.Context, grants []*shards.Grant) error {
+	var cmds []redis.Cmder
+	var asked []*shards.Grant
+	for _, g := range grants {
+		if g != nil {
+			asked = append(asked, g)
+			cmds = append(cmds, r.readCmd(ctx, g, nil))
 		}
-	}
-	return err
-}
-
-// catchUp reports whether a shard has moved meanwhile, so that the call should be repeated.
-func (r *Reader) catchUp(ctx context.Context) (moved bool, err error) {
-	grants := make([]*shards.Grant, r.space.Shards())
-	cmds := make([]redis.Cmder, len(grants))
-	for s := range grants {
-		g, err := r.permission(ctx, s, nil)
-		if g == nil || err != nil {
-			return false, err // without Redis a list is SQL's alone
-		}
-		grants[s], cmds[s] = g, r.readCmd(ctx, g, nil)
 	}
 	if err := r.pipe.DoMany(ctx, cmds); err != nil {
-		return false, model.NewUnavailable("the queue did not answer", err)
+		return r.redisError(err)
 	}
-	for i, g := range grants {
+	for i, g := range asked {
 		cmd, _ := cmds[i].(*redis.Cmd)
 		tip, _, err := parseRead(cmd, nil)
 		if keyspace.Refused(err) {
 			r.table.Doubt(g)
-			return true, model.NewUnavailable("the shards keep moving", err)
 		}
 		if err != nil {
-			return false, model.NewUnavailable("the queue did not answer", err)
+			return r.redisError(err)
 		}
 		if err := r.tailer.await(ctx, g, tip); err != nil {
-			return !r.table.Holds(g), err
+			return err
 		}
 	}
-	return false, nil
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/zmsg/zmsg/internal/shards"
 	"github.com/zmsg/zmsg/model"
@@ -18,7 +19,7 @@ func (r *Reader) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]mod
 		m.gens[i] = r.l1.Begin(id)
 		g := r.table.Grant(r.space.Shard(id))
 		if g == nil {
-			m.alone = append(m.alone, i)
+			m.leave(i)
 			continue
 		}
 		if !exact {
@@ -27,13 +28,16 @@ func (r *Reader) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]mod
 				continue
 			}
 		}
+		if r.table.Away(g.Shard) {
+			m.leave(i)
+			continue
+		}
 		byShard[g] = append(byShard[g], i)
 	}
 	m.readL2(ctx, byShard)
 	m.readSQL(ctx)
-	for _, i := range m.alone {
-		m.docs[i], m.errs[i] = r.fetch(ctx, ids[i], true)
-	}
+	m.readAround(ctx)
+	m.readAlone(ctx)
 	for i := range m.docs {
 		if m.errs[i] == nil {
 			r.metrics.answered(m.docs[i].Tier)
@@ -50,8 +54,9 @@ type many struct {
 	errs []error
 	gens []Gen
 
-	alone []int    // positions to be read one by one, because something was out of the ordinary
-	sql   []missed // positions that only SQL can answer
+	alone  []int    // positions to be read one by one, because something was out of the ordinary
+	around []int    // positions whose Redis is out of reach
+	sql    []missed // positions that only SQL can answer
 }
 
 // missed is a position whose item L2 does not hold.
@@ -59,6 +64,59 @@ type missed struct {
 	i     int
 	grant *shards.Grant
 	tip   uint64
+}
+
+// leave puts off a position that has no permission.
+func (m *many) leave(i int) {
+	if m.table.Away(m.space.Shard(m.ids[i])) {
+		m.around = append(m.around, i)
+	} else {
+		m.alone = append(m.alone, i)
+	}
+}
+
+// aloneLimit is how many positions are read one by one at the same time.
+const aloneLimit = 16
+
+func (m *many) readAlone(ctx context.Context) {
+	var group errgroup.Group
+	group.SetLimit(aloneLimit)
+	for _, i := range m.alone {
+		group.Go(func() error {
+			m.docs[i], m.errs[i] = m.fetch(ctx, m.ids[i], true)
+			return nil
+		})
+	}
+	_ = group.Wait() // each position keeps its own error
+}
+
+// readAround reads what Redis cannot be asked about in one statement, as bypass does.
+func (m *many) readAround(ctx context.Context) {
+	if len(m.around) == 0 {
+		return
+	}
+	found, err := m.rows(ctx, m.around)
+	for _, i := range m.around {
+		if m.errs[i] = err; err == nil {
+			a := answer{item: found[m.ids[i]], tier: model.TierSQL, bypass: true}
+			m.docs[i] = a.doc()
+		}
+	}
+}
+
+// rows returns the rows of the positions' items by ID.
+func (m *many) rows(ctx context.Context, positions []int) (map[model.ID]model.Item, error) {
+	ids := make([]model.ID, len(positions))
+	for k, i := range positions {
+		ids[k] = m.ids[i]
+	}
+	rows, err := m.store.GetMany(ctx, ids)
+	m.metrics.sqlReads.Inc()
+	found := make(map[model.ID]model.Item, len(rows))
+	for _, row := range rows {
+		found[row.ID] = row
+	}
+	return found, err
 }
 
 func (m *many) readL2(ctx context.Context, byShard map[*shards.Grant][]int) {
@@ -78,7 +136,7 @@ func (m *many) readL2(ctx context.Context, byShard map[*shards.Grant][]int) {
 	}
 	if err := m.pipe.DoMany(ctx, cmds); err != nil {
 		for _, at := range byShard {
-			m.alone = append(m.alone, at...)
+			m.around = append(m.around, at...)
 		}
 		return
 	}
@@ -114,16 +172,11 @@ func (m *many) readSQL(ctx context.Context) {
 	if len(m.sql) == 0 {
 		return
 	}
-	ids := make([]model.ID, len(m.sql))
+	positions := make([]int, len(m.sql))
 	for k, x := range m.sql {
-		ids[k] = m.ids[x.i]
+		positions[k] = x.i
 	}
-	rows, err := m.store.GetMany(ctx, ids)
-	m.metrics.sqlReads.Inc()
-	found := make(map[model.ID]model.Item, len(rows))
-	for _, row := range rows {
-		found[row.ID] = row
-	}
+	found, err := m.rows(ctx, positions)
 	type moment struct {
 		grant *shards.Grant
 		tip   uint64

@@ -48,7 +48,7 @@ func New(cfg Config, d Deps) (*Caches, error) {
 		metrics: m, wake: d.Wake, builder: builder, cursors: make([]cursor, d.Space.Shards()), progress: make(chan struct{}),
 	}
 	reader := &Reader{
-		cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, store: d.Store, l1: l1, filter: filter,
+		cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, store: sqlReads{d.Store, d.Table}, l1: l1, filter: filter,
 		overlay: overlay, flight: NewFlight(cfg.FlightTimeout, flightLimit), metrics: m, tailer: tailer,
 	}
 	m.follow(d.Registerer, l1, filter, overlay)

@@ -129,10 +129,10 @@ func (a *answer) doc() model.Doc {
 // lookup asks L2, the filter and SQL under one permission, and starts over if that ends meanwhile.
 func (r *Reader) lookup(ctx context.Context, id model.ID) (answer, error) {
 	s := r.space.Shard(id)
-	var g *shards.Grant
+	var refused *shards.Grant
 	for range attempts {
-		var err error
-		if g, err = r.permission(ctx, s, g); err != nil {
+		g, err := r.permission(ctx, s, refused)
+		if err != nil {
 			return answer{}, err
 		}
 		if g == nil {
@@ -142,6 +142,7 @@ func (r *Reader) lookup(ctx context.Context, id model.ID) (answer, error) {
 		switch {
 		case keyspace.Refused(err):
 			r.table.Doubt(g)
+			refused = g
 		case isDown(err):
 			return r.bypass(ctx, id)
 		case err != nil:
@@ -154,13 +155,16 @@ func (r *Reader) lookup(ctx context.Context, id model.ID) (answer, error) {
 }
 
 // permission returns the grant for a shard, waiting for one other than old while it is being opened;
-// nil when Redis is out of reach.
+// nil when the shard's Redis is out of reach.
 func (r *Reader) permission(ctx context.Context, s int, old *shards.Grant) (*shards.Grant, error) {
+	if r.table.Away(s) {
+		return nil, nil
+	}
 	if g := r.table.Grant(s); g != nil && g != old {
 		return g, nil
 	}
 	g, err := r.table.AwaitGrant(ctx, s, old, patience)
-	if err != nil && r.table.RedisDown() {
+	if err != nil && r.table.Away(s) {
 		return nil, nil
 	}
 	return g, err
@@ -314,17 +318,21 @@ func (r *Reader) MayExist(ctx context.Context, id model.ID) (bool, error) {
 // Evict drops the item from L2 and tells every replica to drop it from L1. A pinned entry stays.
 func (r *Reader) Evict(ctx context.Context, id model.ID) error {
 	s := r.space.Shard(id)
-	var g *shards.Grant
+	var refused *shards.Grant
 	for range attempts {
-		var err error
-		if g, err = r.table.AwaitGrant(ctx, s, g, patience); err != nil {
+		g, err := r.permission(ctx, s, refused)
+		if err != nil {
 			return err
 		}
+		if g == nil {
+			return model.NewUnavailable("the cache is out of reach", nil)
+		}
 		cmd := g.Scripts.Cmd(ctx, keyspace.Evict,
-			[]string{r.space.Meta(s), r.space.Entry(s, id), r.space.Events(s)}, g.Epoch, int64(id))
+			[]string{r.space.Meta(s), r.space.Entry(s, id), r.space.Events(s)}, g.Epoch, int64(id), r.cfg.EventsKept)
 		err = r.pipe.Do(ctx, cmd)
 		if keyspace.Refused(err) {
 			r.table.Doubt(g)
+			refused = g
 			continue
 		}
 		if err != nil {
@@ -336,8 +344,11 @@ func (r *Reader) Evict(ctx context.Context, id model.ID) error {
 	return model.NewUnavailable("the shard keeps moving", nil)
 }
 
-// Wrote makes this replica forget what it remembers of an item that it has just written.
+// Wrote makes this replica forget what it remembers of an item that it has just written, or of which it
+// has just learned that it was written.
 func (r *Reader) Wrote(g *shards.Grant, it *model.Item) {
+	// Own drains are heard of without events: while those are cut, the overlay must not grow for ever.
+	r.overlay.Released(g.Shard, g.Era, r.table.ReleasedUpTo(g.Shard))
 	r.overlay.Add(g.Shard, g.Era, Pending{ID: it.ID, AuthorID: it.AuthorID, Version: it.Version, Deleted: it.Deleted})
 	r.filter.Add(g.Shard, it.ID) // after the overlay: see Filter
 	r.l1.Invalidate(it.ID)

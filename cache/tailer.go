@@ -130,18 +130,24 @@ func (t *Tailer) set(g *shards.Grant, tip uint64) {
 	t.cursors[g.Shard] = cursor{grant: g, seq: tip}
 }
 
-// Leave stops following a shard and forgets what hung on it. L1 needs no flush: its entries are of an
-// era that nobody asks for any more.
-func (t *Tailer) Leave(shard int) {
-	t.mu.Lock()
-	era := uint32(0)
-	if g := t.cursors[shard].grant; g != nil {
-		era = g.Era
+// Leave stops following a shard and forgets what hung on the grant, unless the shard has been entered
+// anew. L1 needs no flush: its entries are of an era that nobody asks for any more.
+func (t *Tailer) Leave(g *shards.Grant) {
+	if t.unfollow(g) {
+		t.filter.Reset(g.Shard, g.Era, 0)
+		t.overlay.Reset(g.Shard, g.Era, 0)
 	}
-	t.cursors[shard] = cursor{}
-	t.mu.Unlock()
-	t.filter.Reset(shard, era, 0)
-	t.overlay.Reset(shard, era, 0)
+}
+
+// unfollow ends the reading of events under g. It is false if another grant has taken its place.
+func (t *Tailer) unfollow(g *shards.Grant) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.cursors[g.Shard]; c.grant != nil && c.grant != g {
+		return false
+	}
+	t.cursors[g.Shard] = cursor{}
+	return true
 }
 
 // follow reads the events of the given shards, again and again.
@@ -206,12 +212,19 @@ func (t *Tailer) take(g *shards.Grant, events []redis.XMessage) {
 		if !ok || v.Epoch() != g.Epoch || uint64(v.Seq()) != c.seq+1 { //nolint:gosec // not negative
 			t.metrics.gaps.Inc()
 			t.log.Info("events were missed; following the shard anew", zap.Int("shard", g.Shard), zap.String("event", m.ID))
+			t.unfollow(g) // or the same events would come again at once
 			t.table.Doubt(g)
 			return
 		}
 		for kind, value := range m.Values {
 			text, _ := value.(string)
-			t.apply(g, v, kind, text)
+			if err := t.apply(g, v, kind, text); err != nil {
+				// As good as missed. The cursor stays before it, so that the filter vouches for nothing.
+				t.log.Error("an event cannot be read", zap.Int("shard", g.Shard), zap.String("event", m.ID), zap.Error(err))
+				t.unfollow(g)
+				t.table.Doubt(g)
+				return
+			}
 		}
 		c.seq++
 	}
@@ -225,15 +238,13 @@ func (t *Tailer) take(g *shards.Grant, events []redis.XMessage) {
 
 // apply makes one event felt: v and d are writes (ID, author, time), x an eviction (ID), r a release
 // (position).
-func (t *Tailer) apply(g *shards.Grant, v model.Version, kind, text string) {
+func (t *Tailer) apply(g *shards.Grant, v model.Version, kind, text string) error {
 	t.metrics.events.Inc()
 	switch kind {
 	case "v", "d":
 		p, at, err := parseEvent(text)
 		if err != nil {
-			t.log.Error("an event cannot be read", zap.Int("shard", g.Shard), zap.Error(err))
-			t.table.Doubt(g)
-			return
+			return err
 		}
 		p.Version, p.Deleted = v, kind == "d"
 		t.overlay.Add(g.Shard, g.Era, p) // before the filter: see Filter
@@ -242,15 +253,22 @@ func (t *Tailer) apply(g *shards.Grant, v model.Version, kind, text string) {
 		t.metrics.lag.Observe(max(0, time.Since(at).Seconds()))
 		t.wake(g.Shard)
 	case "x":
-		if id, err := strconv.ParseInt(text, 10, 64); err == nil {
-			t.l1.Invalidate(model.ID(id))
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("eviction is damaged: %w", err)
 		}
+		t.l1.Invalidate(model.ID(id))
 	case "r":
-		if up, err := keyspace.ParseHex(text); err == nil {
-			t.overlay.Released(g.Shard, g.Era, up)
-			t.table.Released(g, up)
+		up, err := keyspace.ParseHex(text)
+		if err != nil {
+			return err
 		}
+		t.overlay.Released(g.Shard, g.Era, up)
+		t.table.Released(g, up)
+	default:
+		return fmt.Errorf("event of unknown kind %q", kind)
 	}
+	return nil
 }
 
 // parseEvent reads the value of a write's event: ID, author, milliseconds of Unix time.

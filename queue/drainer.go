@@ -27,6 +27,7 @@ type Drainer struct {
 	rows    Rows
 	log     *zap.Logger
 	entries shards.Expiry
+	events  int64
 	metrics *metrics
 
 	workers []*worker
@@ -54,6 +55,7 @@ type DrainerDeps struct {
 	Rows       Rows
 	Log        *zap.Logger
 	Entries    shards.Expiry
+	EventsKept int64 // of each shard
 	Registerer prometheus.Registerer
 }
 
@@ -62,7 +64,7 @@ func NewDrainer(cfg Config, d DrainerDeps) *Drainer {
 	dr := &Drainer{
 		cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis,
 		commits: d.Commits, shards: d.Shards, rows: d.Rows, log: d.Log,
-		entries: d.Entries, position: make(map[int]mark),
+		entries: d.Entries, events: d.EventsKept, position: make(map[int]mark),
 	}
 	dr.metrics = newMetrics(d.Registerer)
 	for range max(1, cfg.Workers) {
@@ -133,6 +135,7 @@ func (d *Drainer) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-d.table.Moved():
 		}
 		for s := range d.table.Shards() {
 			d.Wake(s)

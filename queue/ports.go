@@ -54,7 +54,6 @@ type Config struct {
 	BatchItems         int           `env:"QUEUE_BATCH_ITEMS" envDefault:"4096" unit:"writes" desc:"most writes in one transaction of the drain"`
 	BatchBytes         int64         `env:"QUEUE_BATCH_BYTES" envDefault:"8388608" unit:"bytes" desc:"about the most content in one transaction of the drain"`
 	AwaitTimeout       time.Duration `env:"QUEUE_AWAIT_TIMEOUT" envDefault:"10s" unit:"duration" desc:"longest wait of a synchronous write for its commit"`
-	EventsKept         int64         `env:"QUEUE_EVENTS_KEPT" envDefault:"8192" unit:"events" desc:"events kept for each shard; a replica that is further behind starts anew"`
 	IdempotencyTTL     time.Duration `env:"IDEMPOTENCY_TTL" envDefault:"24h" unit:"duration" desc:"how long an Idempotency-Key is remembered at least"`
 	TombstoneRetention time.Duration `env:"TOMBSTONE_RETENTION" envDefault:"24h" unit:"duration" desc:"how long the row of a deleted item is kept"`
 	TombstonePeriod    time.Duration `env:"TOMBSTONE_PERIOD" envDefault:"1m" unit:"duration" desc:"how often rows of items deleted long ago are removed"`

@@ -58,7 +58,7 @@ func (p *Producer) Durability() string { return p.cfg.Durability }
 
 // Ready refuses what could not be finished now, before anything is done.
 func (p *Producer) Ready(store model.Store) error {
-	if p.table.RedisDown() {
+	if p.table.RedisDown() == p.space.Shards() {
 		return model.NewUnavailable("writes are not possible: the queue is out of reach", nil)
 	}
 	if store != model.StoreDelayed && p.table.SQLDown() {
@@ -213,7 +213,11 @@ func (p *Producer) finish(g *shards.Grant, w *model.Write, r writeReply) (model.
 		p.drainer.Wake(g.Shard)
 	case "none":
 		res.Outcome = model.OutcomeUnchanged
-		res.Version, err = keyspace.ParseHex(r.text(1))
+		version, verr := keyspace.ParseHex(r.text(1))
+		author, perr := strconv.ParseInt(r.text(2), 10, 64)
+		res.Version, err = version, errors.Join(verr, perr)
+		gone := model.Item{ID: w.ID, AuthorID: model.ID(author), Version: res.Version, Deleted: true}
+		p.observer.Wrote(g, &gone) // another replica has deleted it, and this one may not have heard
 	case "cond":
 		res.Outcome = model.OutcomeCondFailed
 		res.Version, err = keyspace.ParseHex(r.text(1))
@@ -222,7 +226,9 @@ func (p *Producer) finish(g *shards.Grant, w *model.Write, r writeReply) (model.
 	case "reused":
 		res.Outcome = model.OutcomeKeyReused
 	case "replay":
-		res, err = parseReplay(r.text(1))
+		if res, err = parseReplay(r.text(1)); err == nil { // another replica may have made the write
+			p.observer.Wrote(g, &model.Item{ID: res.ID, AuthorID: w.AuthorID, Version: res.Version, Deleted: w.Op == model.OpDelete})
+		}
 	default:
 		err = fmt.Errorf("reply of the write script: %q", r.text(0))
 	}

@@ -178,11 +178,11 @@ func (p part) chunks() []part {
 	return list
 }
 
-func (w *worker) releaseCmd(ctx context.Context, p part) *redis.Cmd {
+func (d *Drainer) releaseCmd(ctx context.Context, p part) *redis.Cmd {
 	s := p.grant.Shard
 	args := make([]any, 0, 9+len(p.writes))
-	args = append(args, p.grant.Epoch, keyspace.Hex(p.to), keyspace.StreamID(p.to), w.space.Prefix(s),
-		w.entries.Value.Milliseconds(), w.entries.Deletion.Milliseconds(), releaseChunk, w.cfg.EventsKept)
+	args = append(args, p.grant.Epoch, keyspace.Hex(p.to), keyspace.StreamID(p.to), d.space.Prefix(s),
+		d.entries.Value.Milliseconds(), d.entries.Deletion.Milliseconds(), releaseChunk, d.events)
 	if len(p.writes) > 0 {
 		args = append(args, keyspace.Hex(p.from))
 	} else {
@@ -191,10 +191,10 @@ func (w *worker) releaseCmd(ctx context.Context, p part) *redis.Cmd {
 	for i := range p.writes {
 		args = append(args, int64(p.writes[i].ID))
 	}
-	return p.grant.Scripts.Cmd(ctx, keyspace.Release, []string{w.space.Meta(s), w.space.Queue(s), w.space.Events(s)}, args...)
+	return p.grant.Scripts.Cmd(ctx, keyspace.Release, []string{d.space.Meta(s), d.space.Queue(s), d.space.Events(s)}, args...)
 }
 
-func (w *worker) released(p part, cmd *redis.Cmd) (more bool, err error) {
+func (d *Drainer) released(p part, cmd *redis.Cmd) (more bool, err error) {
 	reply, err := cmd.Slice()
 	if err != nil {
 		return false, err
@@ -204,7 +204,7 @@ func (w *worker) released(p part, cmd *redis.Cmd) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	w.table.Released(p.grant, up)
+	d.table.Released(p.grant, up)
 	return r.number(1) == 1, nil
 }
 
@@ -222,9 +222,10 @@ func (w *worker) trim(ctx context.Context, b *batch) {
 		return
 	}
 	pipe := w.redis.Client().Pipeline()
-	replies := make([]*redis.IntCmd, len(todo))
+	replies := make([]*redis.Cmd, len(todo))
 	for i, p := range todo {
-		replies[i] = pipe.XTrimMinID(ctx, w.space.Queue(p.grant.Shard), keyspace.StreamID(p.to+1))
+		replies[i] = w.trimCmd(ctx, p.grant)
+		_ = pipe.Process(ctx, replies[i]) // only queues
 	}
 	_, _ = pipe.Exec(ctx) // each reply holds its own error
 	for i, p := range todo {
@@ -234,41 +235,6 @@ func (w *worker) trim(ctx context.Context, b *batch) {
 	}
 }
 
-// leftoverBatch is how many writes of an ended epoch one transaction brings to SQL.
-const leftoverBatch = 1000
-
-// DrainLeftovers brings to SQL what the stream of a claimed shard holds beyond its position, before
-// the claimed epoch is opened. It returns the position reached.
-func (d *Drainer) DrainLeftovers(ctx context.Context, sh model.Shard) (model.Version, error) {
-	for {
-		messages, err := d.redis.Client().XRangeN(ctx, d.space.Queue(sh.Shard),
-			"("+keyspace.StreamID(sh.Position), "+", leftoverBatch).Result()
-		if err != nil {
-			return 0, fmt.Errorf("read the queue: %w", err)
-		}
-		if len(messages) == 0 {
-			return sh.Position, nil
-		}
-		p := part{grant: &shards.Grant{Shard: sh.Shard, Epoch: sh.Epoch}}
-		for _, m := range messages {
-			it, err := parseWrite(m)
-			if err != nil {
-				return 0, err
-			}
-			p.writes = append(p.writes, it)
-		}
-		b := &batch{parts: []part{p}}
-		b.merge()
-		to := p.writes[len(p.writes)-1].Version
-		refused, err := d.commits.Apply(ctx, &model.Batch{Items: b.items, Advances: []model.Advance{{
-			Shard: sh.Shard, Epoch: sh.Epoch, Home: sh.Home, Opening: true, From: sh.Position, To: to,
-		}}})
-		if err != nil {
-			return 0, err
-		}
-		if len(refused) > 0 {
-			return 0, fmt.Errorf("shard %d: the position has moved or a later epoch was claimed", sh.Shard)
-		}
-		sh.Position = to
-	}
+func (d *Drainer) trimCmd(ctx context.Context, g *shards.Grant) *redis.Cmd {
+	return g.Scripts.Cmd(ctx, keyspace.Trim, []string{d.space.Meta(g.Shard), d.space.Queue(g.Shard)}, g.Epoch)
 }

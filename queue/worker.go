@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -22,21 +23,22 @@ type worker struct {
 
 	mu       sync.Mutex
 	dirty    map[int]struct{}
-	later    map[int]model.Version
+	later    map[int]expected
 	perShard int // how many writes to ask one shard for, after the sizes seen
 }
 
 func newWorker(d *Drainer) *worker {
 	return &worker{
-		Drainer: d, signal: make(chan struct{}, 1), perShard: minPerShard,
-		dirty: make(map[int]struct{}), later: make(map[int]model.Version),
+		Drainer: d, signal: make(chan struct{}, 1), perShard: firstPerShard,
+		dirty: make(map[int]struct{}), later: make(map[int]expected),
 	}
 }
 
 const (
 	// lateness is how long a waiter trusts that the shard's own drainer will come.
-	lateness    = 100 * time.Millisecond
-	minPerShard = 64
+	lateness = 100 * time.Millisecond
+	// firstPerShard is how many writes of a shard the first round asks for, whatever their size.
+	firstPerShard = 16
 	// retryFirst and retryMost bound the pause after a failed round.
 	retryFirst = 50 * time.Millisecond
 	retryMost  = time.Second
@@ -49,28 +51,44 @@ func (w *worker) wake(s int) {
 	w.notify()
 }
 
+// expected is what waiters of one shard wait for: the versions of the first and of the last of them.
+type expected struct{ first, last model.Version }
+
 // wakeLater wakes the shard after a while unless v has been released by then.
 func (w *worker) wakeLater(s int, v model.Version) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, waiting := w.later[s]; !waiting {
-		w.later[s] = v
+	e, waiting := w.later[s]
+	if !waiting {
+		e.first = v
 	}
+	e.last = max(e.last, v)
+	w.later[s] = e
 	if w.late == nil {
 		w.late = time.AfterFunc(lateness, w.promote)
 	}
 }
 
-// promote makes the shards dirty that still lag.
+// promote makes the shards dirty that still lag. Those whose first waiter has been served wait on for
+// the others.
 func (w *worker) promote() {
 	w.mu.Lock()
-	for s, v := range w.later {
-		if w.table.ReleasedUpTo(s) < v {
+	for s, e := range w.later {
+		released := w.table.ReleasedUpTo(s)
+		switch {
+		case released < e.first:
 			w.dirty[s] = struct{}{}
+			delete(w.later, s)
+		case released < e.last:
+			w.later[s] = expected{first: e.last, last: e.last}
+		default:
+			delete(w.later, s)
 		}
 	}
-	clear(w.later)
 	w.late = nil
+	if len(w.later) > 0 {
+		w.late = time.AfterFunc(lateness, w.promote)
+	}
 	w.mu.Unlock()
 	w.notify()
 }
@@ -203,7 +221,9 @@ func (w *worker) commit(ctx context.Context, b *batch) error {
 			return err
 		}
 		b.drop(refused)
-		b.more = append(b.more, refused...)
+		for _, s := range refused { // not at once: its other drainer, or its next epoch, takes a moment
+			w.wakeLater(s, math.MaxInt64)
+		}
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 
 // stripes is how many counters of writes a shard has for the guard of late fills: two keys of one
 // stripe only make each other's fills be refused now and then.
-const stripes = 256
+const stripes = 1024
 
 // Space maps keys to shards. Its methods are safe for concurrent use.
 type Space struct {

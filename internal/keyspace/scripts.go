@@ -24,13 +24,14 @@ const (
 	Write               // every write: version, pinned entry, stream, event, idempotency key
 	Evict               // drop an entry that is not pinned, tell every replica
 	Release             // unpin what is committed up to a position, record the position
+	Trim                // drop released writes from the stream
 	Pending             // a page of the queued writes, without their contents
 	Recall              // store an answer under an idempotency key, or return the one that is there
 	Open                // make an epoch the one that is served
 	names
 )
 
-var files = [names]string{"read", "fill", "write", "evict", "release", "pending", "recall", "open"}
+var files = [names]string{"read", "fill", "write", "evict", "release", "trim", "pending", "recall", "open"}
 
 // Scripts are the scripts as one Redis process knows them. The identity of the process is part of
 // their text, and only the opening of an epoch loads them: a call that reaches another process, or the
@@ -65,7 +66,11 @@ func NewScripts(process string) (*Scripts, error) {
 func scriptTexts(process string, bodies [names]string) (texts [names]string) {
 	set := sha256.Sum256([]byte(strings.Join(bodies[:], "\x00")))
 	for n, body := range bodies {
-		texts[n] = fmt.Sprintf("-- zmsg %s of the set %x, for the process %s only\n%s", files[n], set[:8], process, body)
+		mark := fmt.Sprintf("-- zmsg %s of the set %x, for the process %s only\n", files[n], set[:8], process)
+		texts[n] = mark + body
+		if flags, rest, ok := strings.Cut(body, "\n"); ok && strings.HasPrefix(flags, "#!") {
+			texts[n] = flags + "\n" + mark + rest // Redis wants its flags on the first line
+		}
 	}
 	return texts
 }

@@ -125,7 +125,7 @@ func (r *replica) Enter(ctx context.Context, g *Grant) (model.Version, error) {
 	return keyspace.ParseHex(released)
 }
 
-func (r *replica) Leave(shard int) { r.note("leave", shard) }
+func (r *replica) Leave(g *Grant) { r.note("leave", g.Shard) }
 
 func (r *replica) note(call string, shard int) {
 	r.mu.Lock()

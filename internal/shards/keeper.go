@@ -31,8 +31,8 @@ type Store interface {
 type Follower interface {
 	// Enter begins to follow the shard's events and returns the released position.
 	Enter(ctx context.Context, g *Grant) (model.Version, error)
-	// Leave forgets what hung on the permission.
-	Leave(shard int)
+	// Leave forgets what hung on a permission, unless the shard has been entered anew since.
+	Leave(g *Grant)
 }
 
 // Config of the Keeper.
@@ -145,7 +145,20 @@ func (k *Keeper) renew(ctx context.Context) {
 	if !k.Table.sqlDown.Swap(true) {
 		k.Log.Warn("the database is out of reach; delayed writes and cached reads go on", zap.Error(err))
 	}
+	if int64(k.Table.now()) >= k.Table.until.Load() {
+		// It ran out before this was known, as after a pause: Redis must confirm each epoch first.
+		k.doubtAll()
+	}
 	k.Table.extend(k.Table.now() + k.cfg.Permission)
+}
+
+// doubtAll gives up every permission until Redis has confirmed its epoch.
+func (k *Keeper) doubtAll() {
+	for s := range k.Space.Shards() {
+		if g := k.Table.rows[s].grant.Load(); g != nil {
+			k.Table.Doubt(g)
+		}
+	}
 }
 
 // beat renews the permission. It counts from before SQL was asked, on the replica's own clock. One
@@ -167,8 +180,8 @@ func (k *Keeper) beat(ctx context.Context) error {
 		return errors.New("the database tells of another number of shards")
 	}
 	for _, sh := range hb.Shards {
-		if k.Table.heard(sh) {
-			k.Follower.Leave(sh.Shard)
+		if g := k.Table.heard(sh); g != nil {
+			k.Follower.Leave(g)
 		}
 	}
 	k.mu.Lock()
@@ -191,8 +204,9 @@ func (k *Keeper) Policy() string {
 }
 
 func (k *Keeper) leave(s int) {
-	k.Table.leave(s)
-	k.Follower.Leave(s)
+	if g := k.Table.leave(s); g != nil {
+		k.Follower.Leave(g)
+	}
 }
 
 // heartbeat returns the last heartbeat.
@@ -372,9 +386,14 @@ func (k *Keeper) homes(ctx context.Context) []string {
 	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return homes
 	}
-	if was := k.Table.redisDown.Swap(trouble != nil); trouble != nil && !was {
-		k.Log.Warn("Redis is out of reach; writes are refused, reads go to the database", zap.Error(trouble))
-	} else if trouble == nil && was {
+	was := k.Table.RedisDown()
+	for s, process := range homes {
+		k.Table.rows[s].away.Store(process == "" && trouble != nil)
+	}
+	switch is := k.Table.RedisDown(); {
+	case is > 0 && was == 0:
+		k.Log.Warn("Redis is out of reach; writes are refused, reads go to the database", zap.Int("shards", is), zap.Error(trouble))
+	case is == 0 && was > 0:
 		k.Log.Info("Redis is back")
 	}
 	return homes

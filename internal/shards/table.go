@@ -5,6 +5,7 @@ package shards
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,13 +31,14 @@ type Table struct {
 	rows  []row
 
 	sqlDown   atomic.Bool
-	redisDown atomic.Bool
 	members   atomic.Pointer[members]
 	poke      chan struct{} // wakes the Keeper
+	moved     chan struct{} // told when other replicas share the work
 }
 
 type row struct {
 	grant atomic.Pointer[Grant]
+	away  atomic.Bool // the process that serves the shard does not answer
 
 	mu       sync.Mutex
 	era      uint32
@@ -54,7 +56,7 @@ type members struct {
 
 // NewTable returns a table without any permission.
 func NewTable(space *keyspace.Space) *Table {
-	t := &Table{space: space, start: time.Now(), rows: make([]row, space.Shards()), poke: make(chan struct{}, 1)}
+	t := &Table{space: space, start: time.Now(), rows: make([]row, space.Shards()), poke: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
 	for i := range t.rows {
 		t.rows[i].changed = make(chan struct{})
 	}
@@ -101,7 +103,7 @@ func (t *Table) AwaitGrant(ctx context.Context, s int, old *Grant, patience time
 		if g := t.Grant(s); g != nil && g != old {
 			return g, nil
 		}
-		if t.redisDown.Load() {
+		if t.Away(s) {
 			return nil, model.NewUnavailable("the queue is out of reach", nil)
 		}
 		t.Poke()
@@ -198,8 +200,19 @@ func (t *Table) AwaitReleased(ctx context.Context, g *Grant, v model.Version) (b
 // SQLDown reports whether the last renewal found SQL out of reach.
 func (t *Table) SQLDown() bool { return t.sqlDown.Load() }
 
-// RedisDown reports whether the last look found Redis out of reach.
-func (t *Table) RedisDown() bool { return t.redisDown.Load() }
+// Away reports whether the last look found the Redis process of the shard out of reach.
+func (t *Table) Away(s int) bool { return t.rows[s].away.Load() }
+
+// RedisDown reports for how many shards the last look found Redis out of reach.
+func (t *Table) RedisDown() int {
+	n := 0
+	for s := range t.rows {
+		if t.Away(s) {
+			n++
+		}
+	}
+	return n
+}
 
 // Owns reports whether draining shard s falls to this replica. It is advice that spreads the work:
 // two replicas may believe it for a moment, and the compare-and-set of the position keeps them apart.
@@ -244,14 +257,16 @@ func (r *row) broadcast() {
 	r.changed = make(chan struct{})
 }
 
-// leave gives up the permission of a shard.
-func (t *Table) leave(s int) {
+// leave gives up the permission of a shard and returns it, nil if there was none.
+func (t *Table) leave(s int) *Grant {
 	r := &t.rows[s]
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.grant.Swap(nil) != nil {
+	g := r.grant.Swap(nil)
+	if g != nil {
 		r.broadcast()
 	}
+	return g
 }
 
 // prepare returns the grant that enter will publish.
@@ -278,8 +293,8 @@ func (t *Table) enter(g *Grant, released model.Version) {
 	r.broadcast()
 }
 
-// heard keeps what a heartbeat told of a shard. It reports whether a grant has ended by that.
-func (t *Table) heard(sh model.Shard) bool {
+// heard keeps what a heartbeat told of a shard. It returns the grant that has ended by that, if any.
+func (t *Table) heard(sh model.Shard) *Grant {
 	r := &t.rows[sh.Shard]
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -291,9 +306,9 @@ func (t *Table) heard(sh model.Shard) bool {
 	if g := r.grant.Load(); g != nil && g.Epoch != r.epoch {
 		r.grant.Store(nil)
 		r.broadcast()
-		return true
+		return g
 	}
-	return false
+	return nil
 }
 
 // doubt makes the next look probe the shard before it is entered.
@@ -320,5 +335,14 @@ func (t *Table) setMembers(alive []string, me string) {
 			m.index = i
 		}
 	}
-	t.members.Store(m)
+	if was := t.members.Swap(m); slices.Equal(was.alive, alive) {
+		return
+	}
+	select {
+	case t.moved <- struct{}{}:
+	default:
+	}
 }
+
+// Moved tells when shards have begun to fall to other replicas than before. One reader is told.
+func (t *Table) Moved() <-chan struct{} { return t.moved }

@@ -78,13 +78,13 @@ func TestTableHeardEndsGrantsOfOtherEpochsOnly(t *testing.T) {
 	t.Parallel()
 	table := newTestTable(2)
 	first, second := enter(table, 0, 1), enter(table, 1, 1)
-	if table.heard(model.Shard{Shard: 0, Epoch: 1, Ready: true, Position: 5}) || !table.Holds(first) {
+	if table.heard(model.Shard{Shard: 0, Epoch: 1, Ready: true, Position: 5}) != nil || !table.Holds(first) {
 		t.Error("a renewal of the same epoch ended the permission")
 	}
-	if !table.heard(model.Shard{Shard: 0, Epoch: 2}) || table.Grant(0) != nil {
+	if table.heard(model.Shard{Shard: 0, Epoch: 2}) == nil || table.Grant(0) != nil {
 		t.Error("the claim of a later epoch did not end the permission")
 	}
-	if table.heard(model.Shard{Shard: 0, Epoch: 2, Ready: true, Position: 3}) {
+	if table.heard(model.Shard{Shard: 0, Epoch: 2, Ready: true, Position: 3}) != nil {
 		t.Error("there was no permission to end")
 	}
 	if got := table.Position(0); got != 5 {
@@ -158,7 +158,7 @@ func TestTableAwaitGrant(t *testing.T) {
 		if _, err := table.AwaitGrant(ctx, 0, nil, time.Minute); model.KindOf(err) != model.Unavailable || ctx.Err() == nil {
 			t.Errorf("the caller left: %v", err)
 		}
-		table.redisDown.Store(true)
+		table.rows[0].away.Store(true)
 		began = time.Now()
 		if _, err := table.AwaitGrant(t.Context(), 0, nil, time.Minute); model.KindOf(err) != model.Unavailable || time.Since(began) != 0 {
 			t.Errorf("without Redis: %v after %v", err, time.Since(began))

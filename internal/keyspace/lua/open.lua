@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- KEYS: meta, queue, events, gen
 -- ARGV: epoch, position (hex), prefix of the shard's keys, ttl of values and of deletions in ms
 -- Returns 'ok', 'newer' (an attempt with a later epoch was here), 'backlog' (SQL must have it first).

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- KEYS: meta, queue, events
 -- ARGV: epoch, position (hex), position (stream ID), prefix of the shard's keys, ttl of values and of
 --       deletions in ms, most entries for one call, events to keep,

@@ -3,7 +3,7 @@
 --       cond (a: absent, x: exists, m<hex,hex...>: one of these versions, empty: none),
 --       snapshot's tip (empty: no snapshot), snapshot, prefix of the shard's keys,
 --       idempotency key (empty: none), fingerprint, period of keys in s
--- Returns {'ok', seq, created, existed, author}, {'none', version}, {'cond', version}, {'author'},
+-- Returns {'ok', seq, created, existed, author}, {'none', version, author (0: none)}, {'cond', version}, {'author'},
 --         {'load', tip}, {'replay', record}, {'reused'}.
 local epoch = ARGV[1]
 local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'kb')
@@ -44,7 +44,7 @@ end
 
 local now, content = ARGV[8], ARGV[7]
 if ARGV[2] == 'd' then
-  if not exists then return { 'none', version } end
+  if not exists then return { 'none', version, author or '0' } end
   content = ''
 else
   if author and author ~= ARGV[5] then return { 'author' } end
