@@ -1,17 +1,17 @@
 package zmsg
 
 import (
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/zmsg/zmsg/repo/postgres"
 	"github.com/zmsg/zmsg/snowflake"
 )
 
 // snapshot is the state of the parts that keep figures of their own, at one scrape.
 type snapshot struct {
 	engine *Engine
-	sql    *pgxpool.Stat
+	sql    postgres.Stat
 	redis  *redis.PoolStats
 	ids    snowflake.Stats
 }

@@ -26,7 +26,7 @@ func TestMetricsAreWellNamedAndShowTheState(t *testing.T) {
 	})
 	for name, want := range map[string]float64{
 		"zmsg_shards": testShards, "zmsg_shards_granted": testShards, "zmsg_ids_lease_held": 1,
-		"zmsg_postgres_up": 1, "zmsg_redis_up": 1, "zmsg_postgres_connections_limit": 16,
+		"zmsg_postgres_up": 1, "zmsg_redis_up": 1, "zmsg_postgres_connections_limit": 20,
 	} {
 		if got := a.metric(t, name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)

@@ -4,6 +4,7 @@
 package zmsg
 
 import (
+	"cmp"
 	"context"
 	_ "embed" // for the contract
 	"errors"
@@ -68,6 +69,9 @@ func (c *Config) Validate() error {
 	need(c.Cache.L2TTL >= time.Second && c.Cache.AbsentTTL >= time.Second, "L2_TTL, L2_ABSENT_TTL: must be at least 1s")
 	need(c.Cache.L1MaxBytes >= 0, "L1_MAX_BYTES: must not be negative")
 	need(c.Cache.FlightTimeout > 0, "LOAD_TIMEOUT: must be positive")
+	control := cmp.Or(c.Postgres.ControlConns, postgres.DefaultControlConns)
+	need(control < 0 || int(control) >= max(1, c.Queue.Workers)+2,
+		"POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 2, so that heartbeats do not wait for the drain")
 	need(c.StartTimeout > 0, "START_TIMEOUT: must be positive")
 	return errors.Join(append(errs, c.Postgres.Validate(), c.Redis.Validate(), c.IDs.Validate())...)
 }

@@ -6,6 +6,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,12 +23,16 @@ import (
 // Config says how the database is reached.
 type Config struct {
 	DSN               DSN           `env:"POSTGRES_DSN" desc:"address, as URL or in keyword form"`
-	MaxConns          int32         `env:"POSTGRES_MAX_CONNS" envDefault:"16" unit:"connections" desc:"most connections of this process"`
+	MaxConns          int32         `env:"POSTGRES_MAX_CONNS" envDefault:"16" unit:"connections" desc:"most connections of this process for reads"`
+	ControlConns      int32         `env:"POSTGRES_CONTROL_CONNS" envDefault:"4" unit:"connections" desc:"most connections of this process for heartbeats, ID windows and the drain, which thus never wait for reads"` // 0 means DefaultControlConns
 	MinConns          int32         `env:"POSTGRES_MIN_CONNS" envDefault:"2" unit:"connections" desc:"connections kept open when idle"`
 	ConnectTimeout    time.Duration `env:"POSTGRES_CONNECT_TIMEOUT" envDefault:"3s" unit:"duration" desc:"longest wait for a new connection"`
 	ConnLifetime      time.Duration `env:"POSTGRES_CONN_LIFETIME" envDefault:"30m" unit:"duration" desc:"age at which a connection is replaced, so that load follows a database that moves"`
 	IdleInTransaction time.Duration `env:"POSTGRES_IDLE_IN_TRANSACTION" envDefault:"5s" unit:"duration" desc:"pause within a transaction after which the database ends it; bounds how long a stalled replica holds locks"`
 }
+
+// DefaultControlConns is the size of the second pool unless Config says otherwise.
+const DefaultControlConns = 4
 
 // Validate reports every setting that cannot work, by the name of its variable.
 func (c Config) Validate() error {
@@ -40,6 +45,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxConns < 1 || c.MinConns < 0 || c.MinConns > c.MaxConns {
 		errs = append(errs, errors.New("POSTGRES_MAX_CONNS: must be at least 1 and at least POSTGRES_MIN_CONNS"))
+	}
+	if c.ControlConns < 0 {
+		errs = append(errs, errors.New("POSTGRES_CONTROL_CONNS: must be at least 1"))
 	}
 	return errors.Join(errs...)
 }
@@ -65,12 +73,15 @@ func (d DSN) GoString() string { return strconv.Quote(d.String()) }
 // MarshalText is String, for encoders.
 func (d DSN) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// DB is a pool of connections. It is safe for concurrent use.
+// DB is two pools of connections. It is safe for concurrent use.
 type DB struct {
 	pool *pgxpool.Pool
+	// control serves Shards, Drain and Nodes: however many slow reads wait for pool, permissions and
+	// ID windows are renewed in time, and the queue is drained.
+	control *pgxpool.Pool
 }
 
-// Open makes the pool. It connects in the background: Ping tells whether the database answers.
+// Open makes the pools. It connects in the background: Ping tells whether the database answers.
 //
 // Parameters in the DSN win over those of cfg that are sent to the server. A PgBouncer in between must
 // let idle_in_transaction_session_timeout pass (ignore_startup_parameters).
@@ -78,6 +89,26 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, &model.Error{Kind: model.Invalid, Message: "the database cannot be reached so", Cause: err}
 	}
+	pc, err := poolConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{}
+	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
+		return nil, translate(err)
+	}
+	pc = pc.Copy()
+	pc.MaxConns = cmp.Or(cfg.ControlConns, DefaultControlConns)
+	pc.MinConns = min(pc.MinConns, pc.MaxConns)
+	if db.control, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
+		db.pool.Close()
+		return nil, translate(err)
+	}
+	return db, nil
+}
+
+// poolConfig returns the configuration of the pool for reads.
+func poolConfig(cfg Config) (*pgxpool.Config, error) {
 	pc, err := pgxpool.ParseConfig(string(cfg.DSN))
 	if err != nil {
 		return nil, &model.Error{Kind: model.Invalid, Field: "POSTGRES_DSN", Message: "cannot be read", Cause: err}
@@ -96,21 +127,17 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if params[idle] == "" && cfg.IdleInTransaction > 0 {
 		params[idle] = strconv.FormatInt(cfg.IdleInTransaction.Milliseconds(), 10)
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, pc)
-	if err != nil {
-		return nil, translate(err)
-	}
-	return &DB{pool: pool}, nil
+	return pc, nil
 }
 
 // Close waits for calls under way, then closes all connections.
-func (db *DB) Close() { db.pool.Close() }
+func (db *DB) Close() {
+	db.pool.Close()
+	db.control.Close()
+}
 
 // Ping asks the database for an answer.
 func (db *DB) Ping(ctx context.Context) error { return translate(db.pool.Ping(ctx)) }
-
-// Stat returns the pool's statistics.
-func (db *DB) Stat() *pgxpool.Stat { return db.pool.Stat() }
 
 // readCommitted begins every transaction that waits for locks: each of its statements must see what
 // was committed while an earlier one waited, whatever isolation is the server's default.
@@ -121,11 +148,11 @@ const (
 	commit = "commit"
 )
 
-// transact runs the queued queries as one transaction in one round trip. An error rolls all back.
+// transact runs the queued queries as one transaction in one round trip, on a control connection. An error rolls all back.
 func (db *DB) transact(ctx context.Context, queue func(*pgx.Batch)) error {
 	b := &pgx.Batch{}
 	b.Queue(begin)
 	queue(b)
 	b.Queue(commit)
-	return translate(db.pool.SendBatch(ctx, b).Close())
+	return translate(db.control.SendBatch(ctx, b).Close())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/zmsg/zmsg/internal/failpoint"
 	"github.com/zmsg/zmsg/internal/testenv"
@@ -56,6 +57,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"dsn":      func(c *postgres.Config) { c.DSN = "postgres://[" },
 		"no conns": func(c *postgres.Config) { c.MaxConns = 0 },
 		"min>max":  func(c *postgres.Config) { c.MinConns = 9 },
+		"control":  func(c *postgres.Config) { c.ControlConns = -1 },
 	} {
 		cfg := config("postgres://localhost/x")
 		change(&cfg)
@@ -190,6 +192,57 @@ func TestPoolExhausted(t *testing.T) {
 	release()
 	if err := <-busy; err != nil {
 		t.Errorf("the call that held the connection: %v", err)
+	}
+}
+
+// However many reads wait for connections: permissions, ID windows and the drain do not.
+func TestControlDoesNotWaitForReads(t *testing.T) {
+	t.Parallel()
+	cfg := config(testenv.DB(t))
+	cfg.MaxConns, cfg.ControlConns = 2, 1
+	if err := migrate.Up(t.Context(), string(cfg.DSN), zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := postgres.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if got := db.Stat().MaxConns(); got != 3 {
+		t.Errorf("the limit of connections is %d", got)
+	}
+	if err := db.Shards().Init(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	release := holdFeeds(t, string(cfg.DSN))
+	var reads errgroup.Group
+	for range 3 * cfg.MaxConns {
+		reads.Go(func() error {
+			_, err := db.Feeds().Get(t.Context(), 1)
+			return err
+		})
+	}
+	for db.Stat().AcquiredConns() < cfg.MaxConns {
+		<-time.After(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := db.Shards().Heartbeat(ctx, "r", time.Second); err != nil {
+		t.Errorf("Heartbeat: %v", err)
+	}
+	if _, err := db.Shards().All(ctx); err != nil {
+		t.Errorf("All: %v", err)
+	}
+	if _, err := db.Nodes().Acquire(ctx, "h", time.Second); err != nil {
+		t.Errorf("Acquire: %v", err)
+	}
+	refused, err := db.Drain().Apply(ctx, &model.Batch{Advances: []model.Advance{{Opening: true, To: 7}}})
+	if err != nil || refused != nil {
+		t.Errorf("Apply: refused %v, %v", refused, err)
+	}
+	release()
+	if err := reads.Wait(); err != nil {
+		t.Errorf("a read: %v", err)
 	}
 }
 

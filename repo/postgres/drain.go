@@ -57,7 +57,7 @@ func (d *Drain) Apply(ctx context.Context, batch *model.Batch) (refused []int, e
 	b.BeginTx(readCommitted)
 	queueAdvances(b, batch.Advances, &moved)
 	queueUpsert(b, batch.Items)
-	results := d.db.pool.SendBatch(ctx, b)
+	results := d.db.control.SendBatch(ctx, b)
 	tx := results.Tx()
 	defer rollback(ctx, tx)
 

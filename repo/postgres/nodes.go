@@ -44,7 +44,7 @@ RETURNING n.node_id, n.holder, n.epoch, ms, GREATEST(free.reserved_until, ms), n
 // Acquire takes a free node.
 func (n *Nodes) Acquire(ctx context.Context, holder string, window time.Duration) (snowflake.Grant, error) {
 	var g snowflake.Grant
-	err := n.db.pool.QueryRow(ctx, acquireNode, holder, window.Milliseconds()).
+	err := n.db.control.QueryRow(ctx, acquireNode, holder, window.Milliseconds()).
 		Scan(&g.Node, &g.Holder, &g.Epoch, &g.Now, &g.From, &g.Until)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return snowflake.Grant{}, snowflake.ErrNoNode
@@ -63,7 +63,7 @@ RETURNING ms, reserved_until`
 
 // Extend moves the end of the reservation.
 func (n *Nodes) Extend(ctx context.Context, g snowflake.Grant, window time.Duration) (snowflake.Grant, error) {
-	err := n.db.pool.QueryRow(ctx, extendNode, g.Node, g.Holder, window.Milliseconds()).Scan(&g.Now, &g.Until)
+	err := n.db.control.QueryRow(ctx, extendNode, g.Node, g.Holder, window.Milliseconds()).Scan(&g.Now, &g.Until)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return g, snowflake.ErrLost
 	}
@@ -72,7 +72,7 @@ func (n *Nodes) Extend(ctx context.Context, g snowflake.Grant, window time.Durat
 
 // Release ends the reservation just above the last timestamp used.
 func (n *Nodes) Release(ctx context.Context, g snowflake.Grant, last int64) error {
-	_, err := n.db.pool.Exec(ctx,
+	_, err := n.db.control.Exec(ctx,
 		"UPDATE id_nodes SET reserved_until = LEAST(reserved_until, $3) WHERE node_id = $1 AND holder = $2",
 		g.Node, g.Holder, last+1)
 	return translate(err)

@@ -55,7 +55,7 @@ func (s *Shards) Init(ctx context.Context, n int) error {
 
 func (s *Shards) count(ctx context.Context) (int, error) {
 	var n int
-	err := s.db.pool.QueryRow(ctx, "SELECT count(*) FROM shards").Scan(&n)
+	err := s.db.control.QueryRow(ctx, "SELECT count(*) FROM shards").Scan(&n)
 	return n, translate(err)
 }
 
@@ -103,7 +103,7 @@ func (s *Shards) Heartbeat(ctx context.Context, replica string, ttl time.Duratio
 
 // All returns the state of all shards, by number.
 func (s *Shards) All(ctx context.Context) ([]model.Shard, error) {
-	rows, err := s.db.pool.Query(ctx, "SELECT "+shardColumns+" FROM shards ORDER BY shard")
+	rows, err := s.db.control.Query(ctx, "SELECT "+shardColumns+" FROM shards ORDER BY shard")
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -113,7 +113,7 @@ func (s *Shards) All(ctx context.Context) ([]model.Shard, error) {
 
 // Leave ends the replica's permission, which it must not use any more.
 func (s *Shards) Leave(ctx context.Context, replica string) error {
-	_, err := s.db.pool.Exec(ctx, "DELETE FROM replicas WHERE replica = $1", replica)
+	_, err := s.db.control.Exec(ctx, "DELETE FROM replicas WHERE replica = $1", replica)
 	return translate(err)
 }
 

@@ -1,0 +1,34 @@
+package zmsg_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/zmsg/zmsg"
+)
+
+// Settings that are good alone but not together are refused, by the name of the one to change.
+func TestSettingsThatContradictAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		settings []string
+		wrong    string // "" if nothing is
+	}{
+		"defaults":                {nil, ""},
+		"control for workers":     {[]string{"ZMSG_QUEUE_WORKERS=6", "ZMSG_POSTGRES_CONTROL_CONNS=8"}, ""},
+		"too many workers":        {[]string{"ZMSG_QUEUE_WORKERS=3"}, "POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 2"},
+		"too few for the control": {[]string{"ZMSG_POSTGRES_CONTROL_CONNS=3"}, "POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := zmsg.ConfigFromEnv(append(tc.settings, "ZMSG_POSTGRES_DSN=postgres://localhost/x", "ZMSG_REDIS_ADDR=localhost:6379"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = cfg.Validate()
+			if (err == nil) != (tc.wrong == "") || err != nil && !strings.HasPrefix(err.Error(), tc.wrong) {
+				t.Errorf("got %v, want %q", err, tc.wrong)
+			}
+		})
+	}
+}
