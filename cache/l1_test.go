@@ -202,6 +202,8 @@ func heap() int64 {
 }
 
 // TestL1MemoryFollowsTheLimit is not parallel: it measures the heap of the process.
+//
+//nolint:paralleltest // see above
 func TestL1MemoryFollowsTheLimit(t *testing.T) {
 	for name, c := range map[string]struct{ limit, size, overfill int }{
 		"Items":      {64 * mebibyte, 500, 4},
@@ -237,6 +239,7 @@ func TestL1MemoryFollowsTheLimit(t *testing.T) {
 	}
 }
 
+//nolint:paralleltest // allocations are counted for the whole process
 func TestL1HitAllocates(t *testing.T) {
 	l, _ := smallL1(t)
 	l.Fill(1, l.Begin(1), 1, 1, make([]byte, 300))

@@ -164,8 +164,14 @@ func TestParsePendingRefusesDamage(t *testing.T) {
 	t.Parallel()
 	position := keyspace.Hex(5)
 	for _, reply := range [][]any{
-		{}, {int64(1)}, {int64(1), "x"}, {int64(1), position, "1-1 v7"}, {int64(1), position, "1-1 v 9"},
-		{int64(1), position, "x v7 9"}, {int64(1), position, "1-1 v7 x"}, {int64(1), position, int64(3)},
+		{},
+		{int64(1)},
+		{int64(1), "x"},
+		{int64(1), position, "1-1 v7"},
+		{int64(1), position, "1-1 v 9"},
+		{int64(1), position, "x v7 9"},
+		{int64(1), position, "1-1 v7 x"},
+		{int64(1), position, int64(3)},
 	} {
 		cmd := redis.NewCmd(t.Context())
 		cmd.SetVal(reply)

@@ -200,10 +200,11 @@ func (h *shard) calls() []call {
 		{Read, []string{meta, entry}, []any{h.epoch}},
 		{Fill, []string{meta, h.sp.Entry(h.s, 8), h.sp.Gen(h.s)}, []any{h.epoch, Stripe(8), 100, AppendEntry(nil, &model.Item{ID: 8}, h.epoch), 1000}},
 		{Write, keys, args},
-		{Evict, []string{meta, entry, h.sp.Events(h.s)}, []any{h.epoch, 7}},
+		{Evict, []string{meta, entry, h.sp.Events(h.s)}, []any{h.epoch, 7, eventsKept}},
 		{Release, []string{meta, h.sp.Queue(h.s), h.sp.Events(h.s)}, []any{
-			h.epoch, Hex(model.NewVersion(h.epoch, 1)), StreamID(model.NewVersion(h.epoch, 1)), h.sp.Prefix(h.s), 1000, 1000, 10, 10,
+			h.epoch, Hex(model.NewVersion(h.epoch, 1)), StreamID(model.NewVersion(h.epoch, 1)), h.sp.Prefix(h.s), 1000, 1000, 10, 10, "",
 		}},
+		{Trim, []string{meta, h.sp.Queue(h.s)}, []any{h.epoch}},
 		{Pending, []string{meta, h.sp.Queue(h.s)}, []any{h.epoch, "0-0", 10}},
 		{Recall, []string{meta}, []any{h.epoch, h.sp.Prefix(h.s), "key2", "value", keyPeriod}},
 	}

@@ -87,6 +87,60 @@ func TestReleaseGoesOnInChunks(t *testing.T) {
 	}
 }
 
+// releaseRead releases what the caller says it has read after a position.
+func (h *shard) releaseRead(after, to model.Version, ids ...model.ID) string {
+	h.t.Helper()
+	args := []any{
+		h.epoch, Hex(to), StreamID(to), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds(), 1000, eventsKept, Hex(after),
+	}
+	for _, id := range ids {
+		args = append(args, int64(id))
+	}
+	return h.run(Release, []string{h.sp.Meta(h.s), h.sp.Queue(h.s), h.sp.Events(h.s)}, args...)
+}
+
+func TestReleaseTrustsACallerOnlyFromTheReleasedPositionOn(t *testing.T) {
+	t.Parallel()
+	h := newShard(t)
+	first, second, third := h.put(7, "x"), h.put(8, "x"), h.put(9, "x")
+	again := h.mustWrite(write{id: 8, author: 9, text: "y"})
+	if got := h.releaseRead(0, second, 7, 8); got != Hex(second)+" 0" {
+		t.Errorf("release: %s", got)
+	}
+	h.wantCached(7, first, valueTTL)
+	h.wantPinned(8, again) // named, but written again since
+	// Read after a position that others have passed: what it names is not all there is to release.
+	if got := h.releaseRead(first, again, 8); got != Hex(again)+" 0" {
+		t.Errorf("release: %s", got)
+	}
+	h.wantCached(8, again, valueTTL)
+	h.wantCached(9, third, valueTTL)
+}
+
+func TestTrimDropsWhatIsReleasedAndNothingElse(t *testing.T) {
+	t.Parallel()
+	h := newShard(t)
+	trim := func() string {
+		t.Helper()
+		return h.run(Trim, []string{h.sp.Meta(h.s), h.sp.Queue(h.s)}, h.epoch)
+	}
+	h.put(7, "x")
+	second := h.put(8, "x")
+	h.put(9, "x")
+	h.unchanged("nothing is released", func() {
+		if got := trim(); got != "0" {
+			t.Errorf("trim: %s", got)
+		}
+	})
+	h.release(second)
+	if got := trim(); got != "2" {
+		t.Errorf("trim: %s", got)
+	}
+	if got := h.stream(h.sp.Queue(h.s)); !slices.Equal(got, []string{"1-3 v9 9|post|1000|1000|x"}) {
+		t.Errorf("queue %q", got)
+	}
+}
+
 // Events are trimmed to about the newest ones, never to fewer.
 func TestReleaseKeepsTheNewestEvents(t *testing.T) {
 	t.Parallel()

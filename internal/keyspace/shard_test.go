@@ -153,7 +153,7 @@ func (h *shard) release(to model.Version) string {
 func (h *shard) releaseSome(to model.Version, most int) string {
 	h.t.Helper()
 	return h.run(Release, []string{h.sp.Meta(h.s), h.sp.Queue(h.s), h.sp.Events(h.s)},
-		h.epoch, Hex(to), StreamID(to), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds(), most, eventsKept)
+		h.epoch, Hex(to), StreamID(to), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds(), most, eventsKept, "")
 }
 
 // fill brings what SQL said after a miss at the tip.
@@ -165,7 +165,7 @@ func (h *shard) fill(tip int64, it *model.Item) string {
 
 func (h *shard) evict(id model.ID) string {
 	h.t.Helper()
-	return h.run(Evict, []string{h.sp.Meta(h.s), h.sp.Entry(h.s, id), h.sp.Events(h.s)}, h.epoch, int64(id))
+	return h.run(Evict, []string{h.sp.Meta(h.s), h.sp.Entry(h.s, id), h.sp.Events(h.s)}, h.epoch, int64(id), eventsKept)
 }
 
 func (h *shard) meta(field string) string {

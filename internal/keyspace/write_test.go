@@ -58,7 +58,7 @@ func TestWriteReplacesAndDeletes(t *testing.T) {
 		t.Errorf("deleted: %+v", e)
 	}
 	h.unchanged("a second deletion", func() {
-		if got := h.write(write{id: 7, delete: true, now: 4000}); got != "none "+Hex(model.NewVersion(1, 3)) {
+		if got := h.write(write{id: 7, delete: true, now: 4000}); got != "none "+Hex(model.NewVersion(1, 3))+" 9" {
 			t.Errorf("second deletion: %s", got)
 		}
 	})
