@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -249,11 +250,17 @@ func TestControlDoesNotWaitForReads(t *testing.T) {
 // holdFeeds locks the table until the returned function is called.
 func holdFeeds(t *testing.T, dsn string) func() {
 	t.Helper()
+	return hold(t, dsn, "BEGIN; LOCK TABLE feeds")
+}
+
+// hold keeps the transaction that sql begins open until the returned function is called.
+func hold(t *testing.T, dsn, sql string) func() {
+	t.Helper()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Exec(t.Context(), "BEGIN; LOCK TABLE feeds"); err != nil {
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
@@ -308,6 +315,93 @@ func TestP1_ErrorsAroundCommit(t *testing.T) {
 	}
 	if refused, err := db.Drain().Apply(t.Context(), batch); err != nil || len(refused) != 1 {
 		t.Errorf("the batch again: %v, %v", refused, err)
+	}
+}
+
+// A row that another transaction holds costs a round only that shard, and no time; an opener waits.
+func TestDrainDoesNotWaitForLockedShards(t *testing.T) {
+	t.Parallel()
+	dsn := testenv.DB(t)
+	if err := migrate.Up(t.Context(), dsn, zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := postgres.Open(t.Context(), config(dsn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Shards().Init(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	openShards(t, db, 0, 1, 2)
+	release := hold(t, dsn, "BEGIN; SELECT FROM shards WHERE shard IN (1, 3) FOR NO KEY UPDATE")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	batch := &model.Batch{Items: []model.Item{liveItem(1)}}
+	for _, s := range []int{2, 1, 0} {
+		batch.Advances = append(batch.Advances, model.Advance{Shard: s, Epoch: 1, Home: "h", To: 7})
+	}
+	refused, err := db.Drain().Apply(ctx, batch)
+	if err != nil || !slices.Equal(refused, []int{1}) {
+		t.Fatalf("Apply with a shard locked: refused %v, %v", refused, err)
+	}
+	batch.Advances = slices.Delete(batch.Advances, 1, 2)
+	if refused, err = db.Drain().Apply(ctx, batch); err != nil || refused != nil {
+		t.Fatalf("Apply without the locked shard: refused %v, %v", refused, err)
+	}
+
+	opened := make(chan error, 1)
+	go func() {
+		refused, err := db.Drain().Apply(t.Context(), &model.Batch{Advances: []model.Advance{{Shard: 3, Opening: true, To: 7}}})
+		if err == nil && refused != nil {
+			err = fmt.Errorf("refused %v", refused)
+		}
+		opened <- err
+	}()
+	awaitLockWait(t, dsn)
+	release()
+	if err := <-opened; err != nil {
+		t.Errorf("an opener's drain of a locked shard: %v", err)
+	}
+}
+
+// openShards makes shards ready at home "h" in epoch 1.
+func openShards(t *testing.T, db *postgres.DB, shards ...int) {
+	t.Helper()
+	var claims []model.Claim
+	for _, s := range shards {
+		claims = append(claims, model.Claim{Shard: s, Home: "h"})
+	}
+	claimed, _, err := db.Shards().Claim(t.Context(), "r", claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ready, err := db.Shards().Confirm(t.Context(), claimed); err != nil || len(ready) != len(shards) {
+		t.Fatalf("ready %v, %v", ready, err)
+	}
+}
+
+// awaitLockWait returns when a transaction of the database waits for a row.
+func awaitLockWait(t *testing.T, dsn string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		var waits bool
+		err := conn.QueryRow(t.Context(), `SELECT EXISTS (
+			SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waits {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits for a lock")
+		}
 	}
 }
 

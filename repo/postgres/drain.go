@@ -21,17 +21,25 @@ type Drain struct {
 // Drain returns the writer of queued items.
 func (db *DB) Drain() *Drain { return &Drain{db: db} }
 
-// lockToMove locks the rows in the order of shards, so that rounds over several shards cannot
+// lockToMove locks the rows in the order of shards, so that those who wait for several cannot
 // deadlock. It does not conflict with heartbeats.
 const lockToMove = "SELECT FROM shards WHERE shard = ANY($1) ORDER BY shard FOR NO KEY UPDATE"
 
 // advance is the compare-and-set that makes the effect of a round exactly-once: of all rounds that
-// were read after one position, one finds it.
+// were read after one position, one at most finds it.
+//
+// It waits for nobody. A row that is locked belongs to a round of another replica, which moves the
+// position in most cases; should that replica have stalled, only the shards of its round wait until
+// the database ends it, not every round that has one of them. The locks are taken in the order of
+// shards, so that of rounds over the same shards the first to come mostly gets all.
 const advance = `
+WITH locked AS (
+	SELECT shard FROM shards WHERE shard = ANY($1) ORDER BY shard FOR NO KEY UPDATE SKIP LOCKED
+)
 UPDATE shards AS s SET position = a.target
-FROM unnest($1::integer[], $2::bigint[], $3::text[], $4::boolean[], $5::bigint[], $6::bigint[])
-	AS a (shard, epoch, home, opening, origin, target)
-WHERE s.shard = a.shard AND s.epoch = a.epoch AND s.home = a.home AND s.ready <> a.opening AND s.position = a.origin
+FROM locked JOIN unnest($1::integer[], $2::bigint[], $3::text[], $4::boolean[], $5::bigint[], $6::bigint[])
+	AS a (shard, epoch, home, opening, origin, target) USING (shard)
+WHERE s.shard = locked.shard AND s.epoch = a.epoch AND s.home = a.home AND s.ready <> a.opening AND s.position = a.origin
 RETURNING s.shard`
 
 const upsert = `
@@ -44,8 +52,12 @@ ON CONFLICT (id) DO UPDATE SET
 WHERE feeds.version < excluded.version`
 
 // Apply writes the batch's items and moves its shards' positions, all or nothing. If any shard is not
-// where its advance starts from (another drainer was there first, or the epoch has ended), nothing is
-// written, and those shards are returned. Each shard and each item may be in the batch once.
+// where its advance starts from (another drainer was there first, or the epoch has ended), or is in the
+// hands of another transaction, nothing is written, and those shards are returned. Each shard and each
+// item may be in the batch once.
+//
+// An opener is not refused for a lock, it waits: the shard is its own, whoever else holds the row is
+// about to find that out, and a refusal would cost the opener its epoch.
 //
 // An error of kind Unavailable may come after the commit: the positions tell.
 func (d *Drain) Apply(ctx context.Context, batch *model.Batch) (refused []int, err error) {
@@ -99,11 +111,17 @@ func queueAdvances(b *pgx.Batch, advances []model.Advance, moved *[]int) {
 	n := len(advances)
 	shards, homes, opening := make([]int32, n), make([]string, n), make([]bool, n)
 	epochs, from, to := make([]int64, n), make([]int64, n), make([]int64, n)
+	var own []int32
 	for i, a := range advances {
+		if a.Opening {
+			own = append(own, int32(a.Shard))
+		}
 		shards[i], epochs[i], homes[i], opening[i] = int32(a.Shard), a.Epoch, a.Home, a.Opening
 		from[i], to[i] = int64(a.From), int64(a.To)
 	}
-	b.Queue(lockToMove, shards)
+	if len(own) > 0 {
+		b.Queue(lockToMove, own)
+	}
 	b.Queue(advance, shards, epochs, homes, opening, from, to).Query(collect(moved, pgx.RowTo[int]))
 }
 
