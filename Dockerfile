@@ -18,7 +18,6 @@ COPY --from=build /out/zmsg /zmsg
 # Where the embedded parts keep their files. A number, so that Kubernetes can see it is not root.
 COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
-ENV ZMSG_DATA_DIR=/data
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["/zmsg", "healthcheck"]
 ENTRYPOINT ["/zmsg"]

@@ -209,13 +209,13 @@ func (f *Filter) Due() []int {
 
 // FilterStats describe all shards together.
 type FilterStats struct {
-	Shards   int
-	Complete int   // shards that can answer
-	Bytes    int64 // of memory, builds included
-	Items    int64 // IDs in the complete filters, about
-	Capacity int64 // of the complete filters
-	Absent   int64 // answers that spared SQL a query
-	Passed   int64 // answers "may exist", or "not known"
+	Shards   int   `json:"shards"`
+	Complete int   `json:"complete"` // shards that can answer
+	Bytes    int64 `json:"bytes"`    // of memory, builds included
+	Items    int64 `json:"items"`    // IDs in the complete filters, about
+	Capacity int64 `json:"capacity"` // of the complete filters
+	Absent   int64 `json:"absent"`   // answers that spared SQL a query
+	Passed   int64 `json:"passed"`   // answers "may exist", or "not known"
 }
 
 // Stats returns the state of the filter.

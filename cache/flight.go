@@ -16,7 +16,7 @@ import (
 // may have seen what was there before.
 type FlightKey struct {
 	ID  model.ID
-	Gen Gen
+	Gen uint64
 	Era uint32
 }
 

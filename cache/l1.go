@@ -39,8 +39,12 @@ type L1 struct {
 	stripes   [stripeCount]stripe
 }
 
-// Gen is a generation of an ID, see L1.
-type Gen uint64
+// Gen is a generation of an item and the moment at which it was noted: a read of that generation tells
+// how things were then, or later.
+type Gen struct {
+	count uint64
+	began time.Duration
+}
 
 // stripe guards the fills and invalidations of the IDs that hash to it, and counts their reads.
 type stripe struct {
@@ -113,7 +117,7 @@ func (l *L1) Get(id model.ID, era uint32) (version model.Version, body []byte, o
 }
 
 // Begin returns the generation of id, to be noted before the read whose result shall be filled in.
-func (l *L1) Begin(id model.ID) Gen { return Gen(l.stripe(id).gen.Load()) }
+func (l *L1) Begin(id model.ID) Gen { return Gen{l.stripe(id).gen.Load(), l.elapsed()} }
 
 // Fill stores what a read has found, unless id has been invalidated since the generation was noted. No
 // body means that id does not exist; version is then that of its deletion, 0 if it is not known. The
@@ -136,8 +140,8 @@ func (l *L1) Fill(id model.ID, gen Gen, era uint32, version model.Version, body 
 	if len(body) == 0 {
 		ttl = l.absentTTL
 	}
-	expiry := l.elapsed() + ttl
-	if Gen(s.gen.Load()) != gen || ttl == 0 || len(body) > l.maxBody {
+	expiry := gen.began + ttl // what took long to read is that much older
+	if s.gen.Load() != gen.count || expiry <= l.elapsed() || len(body) > l.maxBody {
 		if version == 0 {
 			return
 		}
@@ -173,10 +177,10 @@ func (l *L1) Invalidate(id model.ID) {
 
 // L1Stats are the cache's counters since its start and its present size.
 type L1Stats struct {
-	Entries int   // expired ones included
-	Bytes   int64 // allocated for entries, without their index
-	Hits    int64
-	Misses  int64
+	Entries int   `json:"entries"` // expired ones included
+	Bytes   int64 `json:"bytes"`   // allocated for entries, without their index
+	Hits    int64 `json:"hits"`
+	Misses  int64 `json:"misses"`
 }
 
 // Stats returns the counters. It visits every stripe and is not for hot paths.

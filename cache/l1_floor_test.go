@@ -47,6 +47,7 @@ func TestL1FloorRefusesReadersThatBeganEarlier(t *testing.T) {
 			}
 			l.Fill(1, early, 0, 10, []byte("of an ended era"))
 			clock.advance(time.Hour) // a floor has no age
+			early = l.Begin(1)
 			l.Fill(1, early, 1, 8, []byte("old"))
 			if v, _, ok := l.Get(1, 1); ok {
 				t.Fatalf("version %d after 9 was answered", v)
@@ -89,7 +90,13 @@ type l1Known struct {
 
 const testAbsentTTL = 10 * time.Second
 
-func (m *l1Model) fill(id model.ID, late bool, n l1Known) {
+// fill takes what a read has found that began so long ago.
+func (m *l1Model) fill(id model.ID, late bool, ago time.Duration, n l1Known) {
+	ttl := time.Minute
+	if n.absent {
+		ttl = testAbsentTTL
+	}
+	late = late || ago >= ttl
 	old, had := m.known[id]
 	live := old.expiry.After(m.now())
 	isFloor := had && old.expiry.IsZero()
@@ -103,10 +110,8 @@ func (m *l1Model) fill(id model.ID, late bool, n l1Known) {
 		return
 	case late:
 		n.expiry = time.Time{}
-	case n.absent:
-		n.expiry = m.now().Add(testAbsentTTL)
 	default:
-		n.expiry = m.now().Add(time.Minute)
+		n.expiry = m.now().Add(ttl - ago)
 	}
 	m.known[id] = n
 }
@@ -152,9 +157,9 @@ func TestL1RandomOperations(t *testing.T) {
 				if n.absent {
 					body = nil
 				}
-				late := gen != l.Begin(id)
+				now := l.Begin(id)
 				l.Fill(id, gen, n.era, n.version, body)
-				m.fill(id, late, n)
+				m.fill(id, gen.count != now.count, now.began-gen.began, n)
 			},
 			"": func(t *rapid.T) {
 				for id := model.ID(1); id <= items; id++ {

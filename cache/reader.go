@@ -22,7 +22,8 @@ type Store interface {
 	GetMany(ctx context.Context, ids []model.ID) ([]model.Item, error)
 	// ListByAuthors returns live rows with IDs below before (0: all), newest first.
 	ListByAuthors(ctx context.Context, authors []model.ID, before model.ID, limit int) ([]model.Item, error)
-	// ScanIDs returns the IDs of live rows after after, ascending.
+	// ScanIDs returns the IDs of rows after after, ascending, those of deleted items too: an item
+	// keeps its author until its row is removed, so a filter must not call it absent before.
 	ScanIDs(ctx context.Context, after model.ID, limit int) ([]model.ID, error)
 }
 
@@ -43,7 +44,7 @@ type Reader struct {
 }
 
 // patience is how long a read waits for a shard that is being opened before it fails.
-const patience = 2 * time.Second
+const patience = 5 * time.Second
 
 // attempts bounds how often a read starts over because its permission ended meanwhile.
 const attempts = 4
@@ -69,7 +70,7 @@ func (r *Reader) get(ctx context.Context, id model.ID, exact bool) (model.Doc, e
 			return model.Doc{Body: body, Version: version, Tier: model.TierL1}, nil
 		}
 	}
-	doc, _, err := r.flight.Do(ctx, FlightKey{ID: id, Gen: r.l1.Begin(id), Era: era}, func(ctx context.Context) (model.Doc, error) {
+	doc, _, err := r.flight.Do(ctx, FlightKey{ID: id, Gen: r.l1.Begin(id).count, Era: era}, func(ctx context.Context) (model.Doc, error) {
 		return r.fetch(ctx, id, false)
 	})
 	return doc, err
@@ -96,7 +97,7 @@ func (r *Reader) settle(gen Gen, a *answer, alone bool) model.Doc {
 	if a.fill {
 		r.l1.Fill(id, gen, a.grant.Era, a.item.Version, doc.Body)
 	}
-	if now := r.l1.Begin(id); alone || now != gen {
+	if now := r.l1.Begin(id).count; alone || now != gen.count {
 		r.flight.Forget(FlightKey{ID: id, Gen: now, Era: a.grant.Era})
 	}
 	return doc

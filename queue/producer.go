@@ -48,7 +48,7 @@ func NewProducer(cfg Config, d ProducerDeps) *Producer {
 
 const (
 	// patience is how long a write waits for a shard that is being opened.
-	patience = 2 * time.Second
+	patience = 5 * time.Second
 	// attempts bounds how often one write is tried again after an answer that says nothing was done.
 	attempts = 6
 )

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"github.com/redis/go-redis/v9"
 
@@ -104,14 +103,14 @@ func parseWrite(m redis.XMessage) (model.Item, error) {
 	}
 	for field, value := range m.Values {
 		record, isText := value.(string)
-		if len(field) < 2 || !isText {
+		if len(m.Values) > 1 || !isText || field == "" || (field[0] != 'v' && field[0] != 'd') {
 			break
 		}
-		id, err := strconv.ParseInt(field[1:], 10, 64)
+		id, err := model.ParseID(field[1:])
 		if err != nil {
 			break
 		}
-		it.ID = model.ID(id)
+		it.ID = id
 		if err := keyspace.ParseRecord([]byte(record), &it); err != nil {
 			return it, fmt.Errorf("stream entry %s: %w", m.ID, err)
 		}

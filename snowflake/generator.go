@@ -63,16 +63,16 @@ type Generator struct {
 
 // Stats is what a Generator has done and where it stands.
 type Stats struct {
-	Held     bool
-	Node     int
-	Epoch    int64     // of the node
-	Until    time.Time // end of the reservation
-	Minted   uint64    // IDs
-	Waits    uint64    // calls that could not be served at once
-	Acquired uint64    // nodes taken
-	Extended uint64    // extensions
-	Lost     uint64    // nodes lost, or given back because the clock stepped back
-	Failures uint64    // failed calls of the database
+	Held     bool      `json:"held"`
+	Node     int       `json:"node"`
+	Epoch    int64     `json:"epoch"`    // of the node
+	Until    time.Time `json:"until"`    // end of the reservation
+	Minted   uint64    `json:"minted"`   // IDs
+	Waits    uint64    `json:"waits"`    // calls that could not be served at once
+	Acquired uint64    `json:"acquired"` // nodes taken
+	Extended uint64    `json:"extended"` // extensions
+	Lost     uint64    `json:"lost"`     // nodes lost, or given back because the clock stepped back
+	Failures uint64    `json:"failures"` // failed calls of the database
 }
 
 // New returns a Generator that has not started.
