@@ -288,6 +288,30 @@ func TestTombstonesAreRemovedAfterTheirRetention(t *testing.T) {
 	}
 }
 
+// A deleted item is another author's neither to a replica that started later nor after everything that
+// may be evicted is gone: its tombstone still says whose it was.
+func TestDeletedItemKeepsItsAuthorAfterARestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	first := w.open(t)
+	id := newID()
+	first.mustPut(t, id, 7, "x", stored)
+	first.mustDelete(t, id, stored)
+	first.close(t)
+	w.evictAll(t)
+	second := w.open(t)
+	eventually(t, 10*time.Second, "the filter is complete", func() bool {
+		return second.metric(t, "zmsg_cache_bloom_complete_shards") == testShards
+	})
+	if _, err := second.Feeds.Put(t.Context(), draft(id, 8, "theirs"), stored); model.KindOf(err) != model.Conflict {
+		t.Errorf("another author's put: %v", err)
+	}
+	second.mustPut(t, id, 7, "again", stored)
+	if got := second.text(t, id, false); got != "again" {
+		t.Errorf("read %q", got)
+	}
+}
+
 func unavailable(err error) bool { return model.KindOf(err) == model.Unavailable }
 
 func within(t *testing.T, d time.Duration) context.Context {

@@ -2,9 +2,19 @@ package postgres
 
 import "context"
 
-// ExplainList returns the plan of ListByAuthors, a line each, as a prepared statement gets it for
-// any parameters.
+// ExplainList returns the plan of ListByAuthors.
 func (f *Feeds) ExplainList(ctx context.Context) (plan []string, err error) {
+	return f.explain(ctx, "p (bigint[], bigint, bigint) AS "+listByAuthors, "p('{1,2,3}', 9223372036854775807, 20)")
+}
+
+// ExplainScan returns the plan of ScanIDs.
+func (f *Feeds) ExplainScan(ctx context.Context) (plan []string, err error) {
+	return f.explain(ctx, "p (bigint, bigint) AS "+scanIDs, "p(0, 100)")
+}
+
+// explain returns the plan of a statement, a line each, as a prepared statement gets it for any
+// parameters.
+func (f *Feeds) explain(ctx context.Context, prepare, execute string) (plan []string, err error) {
 	conn, err := f.db.pool.Acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -16,10 +26,10 @@ func (f *Feeds) ExplainList(ctx context.Context) (plan []string, err error) {
 	if _, err := conn.Exec(ctx, "SET plan_cache_mode = force_generic_plan"); err != nil {
 		return nil, err
 	}
-	if _, err := conn.Exec(ctx, "PREPARE list (bigint[], bigint, bigint) AS "+listByAuthors); err != nil {
+	if _, err := conn.Exec(ctx, "PREPARE "+prepare); err != nil {
 		return nil, err
 	}
-	rows, err := conn.Query(ctx, "EXPLAIN EXECUTE list('{1,2,3}', 9223372036854775807, 20)")
+	rows, err := conn.Query(ctx, "EXPLAIN EXECUTE "+execute)
 	if err != nil {
 		return nil, err
 	}

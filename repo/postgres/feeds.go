@@ -66,10 +66,12 @@ func (f *Feeds) ListByAuthors(ctx context.Context, authors []model.ID, before mo
 	return f.items(ctx, listByAuthors, authors, newest, limit)
 }
 
-// ScanIDs returns the next at most limit IDs of live items above after, in ascending order.
+const scanIDs = "SELECT id FROM feeds WHERE id > $1 ORDER BY id LIMIT $2"
+
+// ScanIDs returns the next at most limit IDs above after, in ascending order: those of all rows, for an
+// item keeps its author until its tombstone is removed.
 func (f *Feeds) ScanIDs(ctx context.Context, after model.ID, limit int) ([]model.ID, error) {
-	rows, err := f.db.pool.Query(ctx,
-		"SELECT id FROM feeds WHERE id > $1 AND NOT deleted ORDER BY id LIMIT $2", after, limit)
+	rows, err := f.db.pool.Query(ctx, scanIDs, after, limit)
 	if err != nil {
 		return nil, translate(err)
 	}

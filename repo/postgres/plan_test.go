@@ -5,20 +5,13 @@ import (
 	"testing"
 
 	"github.com/zmsg/zmsg/model"
+	"github.com/zmsg/zmsg/repo/postgres"
 )
 
 // Each author of a list costs one descent of the index, however many items there are.
 func TestListUsesTheIndex(t *testing.T) {
 	t.Parallel()
-	db := open(t)
-	batch := &model.Batch{}
-	for id := model.ID(1); id <= 20_000; id++ {
-		batch.Items = append(batch.Items, liveItem(id))
-	}
-	if _, err := db.Drain().Apply(t.Context(), batch); err != nil {
-		t.Fatal(err)
-	}
-	lines, err := db.Feeds().ExplainList(t.Context())
+	lines, err := filled(t).Feeds().ExplainList(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,4 +19,33 @@ func TestListUsesTheIndex(t *testing.T) {
 	if !strings.Contains(plan, "Index Only Scan using feeds_author") || strings.Contains(plan, "Seq Scan") {
 		t.Errorf("the plan of a list is\n%s", plan)
 	}
+}
+
+// A page of the scan costs as much as the page is long, wherever it begins.
+func TestScanUsesThePrimaryKey(t *testing.T) {
+	t.Parallel()
+	lines, err := filled(t).Feeds().ExplainScan(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := strings.Join(lines, "\n")
+	if !strings.Contains(plan, "Index Only Scan using feeds_pkey") || strings.Contains(plan, "Sort") {
+		t.Errorf("the plan of a scan is\n%s", plan)
+	}
+}
+
+// filled returns a database with many items, some of them deleted.
+func filled(t *testing.T) *postgres.DB {
+	t.Helper()
+	db := open(t)
+	batch := &model.Batch{}
+	for id := model.ID(1); id <= 20_000; id++ {
+		it := liveItem(id)
+		it.Deleted = id%50 == 0
+		batch.Items = append(batch.Items, it)
+	}
+	if _, err := db.Drain().Apply(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	return db
 }
