@@ -31,8 +31,8 @@ type memory struct {
 	before, after func() error
 }
 
-func (m *memory) Heartbeat(_ context.Context, replica string, _ time.Duration) (model.Heartbeat, error) {
-	all, err := m.All(context.Background())
+func (m *memory) Heartbeat(ctx context.Context, replica string, _ time.Duration) (model.Heartbeat, error) {
+	all, err := m.All(ctx)
 	return model.Heartbeat{Shards: all, Alive: []string{replica}}, err
 }
 
