@@ -64,7 +64,10 @@ func (c *Config) Validate() error {
 	need(c.Queue.AwaitTimeout > 0, "QUEUE_AWAIT_TIMEOUT: must be positive")
 	need(c.Cache.EventsKept > 0, "QUEUE_EVENTS_KEPT: must be positive")
 	need(c.Queue.IdempotencyTTL >= time.Second, "IDEMPOTENCY_TTL: must be at least 1s")
-	need(c.Queue.TombstoneRetention > 0 && c.Queue.TombstonePeriod > 0, "TOMBSTONE_RETENTION, TOMBSTONE_PERIOD: must be positive")
+	// A key is remembered for two periods at most. As long as it may be, the row of its item must be there.
+	need(c.Queue.TombstoneRetention > 0 && c.Queue.TombstoneRetention/2 >= c.Queue.IdempotencyTTL,
+		"TOMBSTONE_RETENTION: must be at least twice IDEMPOTENCY_TTL, %v, so that the repeat of a request finds the item deleted since", c.Queue.IdempotencyTTL)
+	need(c.Queue.TombstonePeriod > 0, "TOMBSTONE_PERIOD: must be positive")
 	need(c.Cache.L1TTL > 0 && c.Cache.L1AbsentTTL > 0, "L1_TTL, L1_ABSENT_TTL: must be positive")
 	need(c.Cache.L2TTL >= time.Second && c.Cache.AbsentTTL >= time.Second, "L2_TTL, L2_ABSENT_TTL: must be at least 1s")
 	need(c.Cache.L1MaxBytes >= 0, "L1_MAX_BYTES: must not be negative")
@@ -125,6 +128,7 @@ func (e *Engine) open(ctx context.Context, opts Options) error {
 	if err := e.openSQL(ctx); err != nil {
 		return err
 	}
+	e.cfg.Redis.Blocking = e.cfg.Shards.Shards
 	conn, err := redisconn.Open(e.cfg.Redis)
 	if err != nil {
 		return err

@@ -24,6 +24,10 @@ type Config struct {
 	ReadTimeout    time.Duration `env:"REDIS_READ_TIMEOUT" envDefault:"1s" unit:"duration" desc:"longest wait for a reply"`
 	WriteTimeout   time.Duration `env:"REDIS_WRITE_TIMEOUT" envDefault:"1s" unit:"duration" desc:"longest wait for a command to leave"`
 
+	// Blocking is how many commands may wait at a server at the same time, on connections beyond
+	// PoolSize: of a Cluster each shard's events are read by a command of their own.
+	Blocking int `env:"-"`
+
 	// Dialer, if not nil, replaces the network: for an engine in the same process.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error) `env:"-"`
 }

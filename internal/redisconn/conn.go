@@ -72,7 +72,7 @@ func (c Config) options() *redis.Options {
 	return &redis.Options{
 		Addr: c.Addr[0], Dialer: c.Dialer,
 		Username: c.Username, Password: string(c.Password), DB: c.DB, TLSConfig: c.tls(),
-		PoolSize: c.PoolSize, MaxRetries: noRetry, DialerRetries: dialAttempts,
+		PoolSize: c.PoolSize + c.Blocking, MaxRetries: noRetry, DialerRetries: dialAttempts,
 		DialTimeout: c.DialTimeout, ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout,
 		ContextTimeoutEnabled: true, DisableIdentity: true,
 		MaintNotificationsConfig: noMaintenanceNotices(),
@@ -83,7 +83,7 @@ func (c Config) failoverOptions() *redis.FailoverOptions {
 	return &redis.FailoverOptions{
 		MasterName: c.SentinelMaster, SentinelAddrs: c.Addr, Dialer: c.Dialer,
 		Username: c.Username, Password: string(c.Password), DB: c.DB, TLSConfig: c.tls(),
-		PoolSize: c.PoolSize, MaxRetries: noRetry, DialerRetries: dialAttempts,
+		PoolSize: c.PoolSize + c.Blocking, MaxRetries: noRetry, DialerRetries: dialAttempts,
 		DialTimeout: c.DialTimeout, ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout,
 		ContextTimeoutEnabled: true, DisableIdentity: true,
 	}
@@ -96,7 +96,7 @@ func (c Config) clusterOptions() *redis.ClusterOptions {
 	return &redis.ClusterOptions{
 		Addrs: c.Addr, Dialer: c.Dialer,
 		Username: c.Username, Password: string(c.Password), TLSConfig: c.tls(),
-		PoolSize: c.PoolSize, MaxRetries: noRetry, MaxRedirects: noRetry, DialerRetries: dialAttempts,
+		PoolSize: c.PoolSize + c.Blocking, MaxRetries: noRetry, MaxRedirects: noRetry, DialerRetries: dialAttempts,
 		DialTimeout: c.DialTimeout, ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout,
 		ContextTimeoutEnabled: true, DisableIdentity: true, DisableRoutingPolicies: true,
 		MaintNotificationsConfig: noMaintenanceNotices(),
