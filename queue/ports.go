@@ -55,6 +55,6 @@ type Config struct {
 	BatchBytes         int64         `env:"QUEUE_BATCH_BYTES" envDefault:"8388608" unit:"bytes" desc:"about the most content in one transaction of the drain"`
 	AwaitTimeout       time.Duration `env:"QUEUE_AWAIT_TIMEOUT" envDefault:"10s" unit:"duration" desc:"longest wait of a synchronous write for its commit"`
 	IdempotencyTTL     time.Duration `env:"IDEMPOTENCY_TTL" envDefault:"24h" unit:"duration" desc:"how long an Idempotency-Key is remembered at least"`
-	TombstoneRetention time.Duration `env:"TOMBSTONE_RETENTION" envDefault:"24h" unit:"duration" desc:"how long the row of a deleted item is kept"`
+	TombstoneRetention time.Duration `env:"TOMBSTONE_RETENTION" envDefault:"48h" unit:"duration" desc:"how long the row of a deleted item is kept; at least twice IDEMPOTENCY_TTL"`
 	TombstonePeriod    time.Duration `env:"TOMBSTONE_PERIOD" envDefault:"1m" unit:"duration" desc:"how often rows of items deleted long ago are removed"`
 }
