@@ -1,0 +1,177 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/zap"
+
+	"github.com/zmsg/zmsg/internal/failpoint"
+	"github.com/zmsg/zmsg/internal/testenv"
+	"github.com/zmsg/zmsg/model"
+	"github.com/zmsg/zmsg/repo/migrate"
+	"github.com/zmsg/zmsg/repo/postgres"
+)
+
+// An error before the commit leaves nothing; after it, all is there though the outcome was unknown.
+// Not parallel: failpoints are the process's.
+func TestP1_ErrorsAroundCommit(t *testing.T) {
+	db := open(t)
+	if err := db.Shards().Init(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	batch := &model.Batch{
+		Advances: []model.Advance{{Shard: 0, Opening: true, To: 7}},
+		Items:    []model.Item{liveItem(1)},
+	}
+	position := func() model.Version {
+		h, err := db.Shards().Heartbeat(t.Context(), "r", time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h.Shards[0].Position
+	}
+	for _, tc := range []struct {
+		point string
+		want  model.Version
+	}{{"drain.before_commit", 0}, {"drain.after_commit", 7}} {
+		t.Run(tc.point, func(t *testing.T) {
+			failpoint.Set(t, tc.point, func() error { return errors.New("crash") })
+			_, err := db.Drain().Apply(t.Context(), batch)
+			wantUnavailable(t, tc.point, err)
+			if got := position(); got != tc.want {
+				t.Errorf("the position is %d, want %d", got, tc.want)
+			}
+			it, err := db.Feeds().Get(t.Context(), 1)
+			if err != nil || (it.Version != 0) != (tc.want != 0) {
+				t.Errorf("the item is %+v, %v", it, err)
+			}
+		})
+	}
+	if refused, err := db.Drain().Apply(t.Context(), batch); err != nil || len(refused) != 1 {
+		t.Errorf("the batch again: %v, %v", refused, err)
+	}
+}
+
+// A row that another transaction holds costs a round only that shard, and no time; an opener waits.
+func TestDrainDoesNotWaitForLockedShards(t *testing.T) {
+	t.Parallel()
+	dsn := testenv.DB(t)
+	if err := migrate.Up(t.Context(), dsn, zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := postgres.Open(t.Context(), config(dsn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Shards().Init(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	openShards(t, db, 0, 1, 2)
+	release := hold(t, dsn, "BEGIN; SELECT FROM shards WHERE shard IN (1, 3) FOR NO KEY UPDATE")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	batch := &model.Batch{Items: []model.Item{liveItem(1)}}
+	for _, s := range []int{2, 1, 0} {
+		batch.Advances = append(batch.Advances, model.Advance{Shard: s, Epoch: 1, Home: "h", To: 7})
+	}
+	refused, err := db.Drain().Apply(ctx, batch)
+	if err != nil || !slices.Equal(refused, []int{1}) {
+		t.Fatalf("Apply with a shard locked: refused %v, %v", refused, err)
+	}
+	batch.Advances = slices.Delete(batch.Advances, 1, 2)
+	if refused, err = db.Drain().Apply(ctx, batch); err != nil || refused != nil {
+		t.Fatalf("Apply without the locked shard: refused %v, %v", refused, err)
+	}
+
+	opened := make(chan error, 1)
+	go func() {
+		refused, err := db.Drain().Apply(t.Context(), &model.Batch{Advances: []model.Advance{{Shard: 3, Opening: true, To: 7}}})
+		if err == nil && refused != nil {
+			err = fmt.Errorf("refused %v", refused)
+		}
+		opened <- err
+	}()
+	awaitLockWait(t, dsn)
+	release()
+	if err := <-opened; err != nil {
+		t.Errorf("an opener's drain of a locked shard: %v", err)
+	}
+}
+
+// openShards makes shards ready at home "h" in epoch 1.
+func openShards(t *testing.T, db *postgres.DB, shards ...int) {
+	t.Helper()
+	var claims []model.Claim
+	for _, s := range shards {
+		claims = append(claims, model.Claim{Shard: s, Home: "h"})
+	}
+	claimed, _, err := db.Shards().Claim(t.Context(), "r", claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ready, err := db.Shards().Confirm(t.Context(), claimed); err != nil || len(ready) != len(shards) {
+		t.Fatalf("ready %v, %v", ready, err)
+	}
+}
+
+// awaitLockWait returns when a transaction of the database waits for a row.
+func awaitLockWait(t *testing.T, dsn string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		var waits bool
+		err := conn.QueryRow(t.Context(), `SELECT EXISTS (
+			SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waits {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits for a lock")
+		}
+	}
+}
+
+// A replica that stalls between its writes and its commit loses its locks, so that others go on.
+// Not parallel: failpoints are the process's.
+func TestStalledDrainLosesItsLocks(t *testing.T) {
+	cfg := config(testenv.DB(t))
+	cfg.IdleInTransaction = 100 * time.Millisecond
+	if err := migrate.Up(t.Context(), string(cfg.DSN), zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := postgres.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Shards().Init(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	failpoint.Set(t, "drain.before_commit", func() error {
+		// Other replicas do not wait for the drain to renew, but to claim.
+		if _, err := db.Shards().Heartbeat(t.Context(), "b", time.Second); err != nil {
+			t.Errorf("a heartbeat beside a stalled drain: %v", err)
+		}
+		claimed, _, err := db.Shards().Claim(t.Context(), "b", []model.Claim{{Home: "h"}})
+		if err != nil || len(claimed) != 1 || claimed[0].Position != 0 {
+			t.Errorf("a claim beside a stalled drain: %+v, %v", claimed, err)
+		}
+		return nil
+	})
+	_, err = db.Drain().Apply(t.Context(), &model.Batch{Advances: []model.Advance{{Opening: true, To: 7}}})
+	wantUnavailable(t, "Apply", err)
+}
