@@ -52,7 +52,7 @@ func refuse(t *testing.T, c call, status int) string {
 	return place(problemIn(t, w))
 }
 
-func TestBadBodies(t *testing.T) {
+func TestP11_BadBodies(t *testing.T) {
 	t.Parallel()
 	for _, route := range bodyRoutes {
 		for _, tt := range badBodies {
@@ -83,7 +83,7 @@ func TestBadBodies(t *testing.T) {
 	}
 }
 
-func TestBadPatchBodies(t *testing.T) {
+func TestP11_BadPatchBodies(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"Empty": "", "Truncated": `{"a":`, "Trailing": `1 2`, "InvalidUTF8": "\"\xff\"", "Duplicate": `{"a":1,"a":2}`, "Depth": strings.Repeat("[", 300),
@@ -95,8 +95,8 @@ func TestBadPatchBodies(t *testing.T) {
 	}
 }
 
-// TestBadInput holds one wrong thing each, and the place that the problem must name.
-func TestBadInput(t *testing.T) {
+// TestP11_BadInput holds one wrong thing each, and the place that the problem must name.
+func TestP11_BadInput(t *testing.T) {
 	t.Parallel()
 	const ok = `{"author_id":"42","content":1}`
 	long := strings.Repeat("x", 256)
@@ -194,7 +194,7 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-func TestBadIDsInPaths(t *testing.T) {
+func TestP11_BadIDsInPaths(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"0", "-1", "+1", "01", "1.0", "x", "9223372036854775808", "99999999999999999999999", "%20", "1%2F2", "%00", "%ff"} {
 		for _, r := range []struct{ method, before, after, body string }{

@@ -4,7 +4,6 @@
 package shards
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,10 +29,10 @@ type Table struct {
 	until atomic.Int64
 	rows  []row
 
-	sqlDown   atomic.Bool
-	members   atomic.Pointer[members]
-	poke      chan struct{} // wakes the Keeper
-	moved     chan struct{} // told when other replicas share the work
+	sqlDown atomic.Bool
+	members atomic.Pointer[members]
+	poke    chan struct{} // wakes the Keeper
+	moved   chan struct{} // told when other replicas share the work
 }
 
 type row struct {
@@ -93,30 +92,6 @@ func (t *Table) extend(until time.Duration) {
 // Holds reports whether g is still in force. It is asked again before an answer is given.
 func (t *Table) Holds(g *Grant) bool { return t.Grant(g.Shard) == g }
 
-// AwaitGrant returns the permission for a shard as soon as there is one that is not old (nil: any).
-// It gives up after patience, or at once when Redis is known to be away.
-func (t *Table) AwaitGrant(ctx context.Context, s int, old *Grant, patience time.Duration) (*Grant, error) {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	for {
-		changed := t.changed(s)
-		if g := t.Grant(s); g != nil && g != old {
-			return g, nil
-		}
-		if t.Away(s) {
-			return nil, model.NewUnavailable("the queue is out of reach", nil)
-		}
-		t.Poke()
-		select {
-		case <-ctx.Done():
-			return nil, model.NewUnavailable("gave up waiting for the queue", ctx.Err())
-		case <-timer.C:
-			return nil, model.NewUnavailable("the queue is being opened", nil)
-		case <-changed:
-		}
-	}
-}
-
 // Doubt gives up a permission because Redis refused it or because events were missed. The Keeper finds
 // out what is true and enters the epoch anew, or opens another one.
 func (t *Table) Doubt(g *Grant) {
@@ -164,37 +139,6 @@ func (t *Table) Position(s int) model.Version {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.position
-}
-
-// sqlPatience bounds how late a waiter notices that SQL has gone.
-const sqlPatience = 200 * time.Millisecond
-
-// AwaitReleased waits until the shard's released position has passed v under the grant's epoch. It
-// returns false when the epoch ended first: then SQL alone can tell what became of the write.
-func (t *Table) AwaitReleased(ctx context.Context, g *Grant, v model.Version) (bool, error) {
-	r := &t.rows[g.Shard]
-	tick := time.NewTicker(sqlPatience)
-	defer tick.Stop()
-	for {
-		r.mu.Lock()
-		released, changed := r.released, r.changed
-		r.mu.Unlock()
-		if cur := r.grant.Load(); cur == nil || cur.Epoch != g.Epoch {
-			return false, nil
-		}
-		if released >= v {
-			return true, nil
-		}
-		select {
-		case <-ctx.Done():
-			return false, model.NewUnavailable("the write is queued, but was not stored in time", ctx.Err())
-		case <-tick.C:
-			if t.sqlDown.Load() {
-				return false, model.NewUnavailable("the write is queued, but the database is out of reach", nil)
-			}
-		case <-changed:
-		}
-	}
 }
 
 // SQLDown reports whether the last renewal found SQL out of reach.

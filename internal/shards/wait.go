@@ -1,0 +1,63 @@
+package shards
+
+import (
+	"context"
+	"time"
+
+	"github.com/zmsg/zmsg/model"
+)
+
+// AwaitGrant returns the permission for a shard as soon as there is one that is not old (nil: any).
+// It gives up after patience, or at once when Redis is known to be away.
+func (t *Table) AwaitGrant(ctx context.Context, s int, old *Grant, patience time.Duration) (*Grant, error) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		changed := t.changed(s)
+		if g := t.Grant(s); g != nil && g != old {
+			return g, nil
+		}
+		if t.Away(s) {
+			return nil, model.NewUnavailable("the queue is out of reach", nil)
+		}
+		t.Poke()
+		select {
+		case <-ctx.Done():
+			return nil, model.NewUnavailable("gave up waiting for the queue", ctx.Err())
+		case <-timer.C:
+			return nil, model.NewUnavailable("the queue is being opened", nil)
+		case <-changed:
+		}
+	}
+}
+
+// sqlPatience bounds how late a waiter notices that SQL has gone.
+const sqlPatience = 200 * time.Millisecond
+
+// AwaitReleased waits until the shard's released position has passed v under the grant's epoch. It
+// returns false when the epoch ended first: then SQL alone can tell what became of the write.
+func (t *Table) AwaitReleased(ctx context.Context, g *Grant, v model.Version) (bool, error) {
+	r := &t.rows[g.Shard]
+	tick := time.NewTicker(sqlPatience)
+	defer tick.Stop()
+	for {
+		r.mu.Lock()
+		released, changed := r.released, r.changed
+		r.mu.Unlock()
+		if cur := r.grant.Load(); cur == nil || cur.Epoch != g.Epoch {
+			return false, nil
+		}
+		if released >= v {
+			return true, nil
+		}
+		select {
+		case <-ctx.Done():
+			return false, model.NewUnavailable("the write is queued, but was not stored in time", ctx.Err())
+		case <-tick.C:
+			if t.sqlDown.Load() {
+				return false, model.NewUnavailable("the write is queued, but the database is out of reach", nil)
+			}
+		case <-changed:
+		}
+	}
+}
