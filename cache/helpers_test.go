@@ -28,7 +28,8 @@ type memory struct {
 	shards []model.Shard
 	rows   map[model.ID]model.Item
 	fail   error
-	reads  int // statements that read items by ID
+	listed func() // if set, called before a list is read
+	reads  int    // statements that read items by ID
 }
 
 func (m *memory) Heartbeat(_ context.Context, replica string, _ time.Duration) (model.Heartbeat, error) {
@@ -86,6 +87,9 @@ func (m *memory) GetMany(_ context.Context, ids []model.ID) ([]model.Item, error
 }
 
 func (m *memory) ListByAuthors(_ context.Context, authors []model.ID, before model.ID, limit int) ([]model.Item, error) {
+	if m.listed != nil {
+		m.listed()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var page []model.Item

@@ -33,6 +33,17 @@ func (m *listModel) write(t *rapid.T, ids []model.ID) {
 	m.queued = append(m.queued, it)
 }
 
+// purge deletes the newest items: so many pending deletions that a page looks at only a part of them.
+func (m *listModel) purge(t *rapid.T) {
+	live := m.list(m.authors)
+	for _, it := range live[:rapid.IntRange(0, len(live)).Draw(t, "purged")] {
+		it.Deleted, it.Content = true, nil
+		it = m.n.queue(it)
+		m.newest[it.ID] = it
+		m.queued = append(m.queued, it)
+	}
+}
+
 // drain brings the oldest writes to SQL. Their release may come later, and their entries may be evicted
 // then.
 func (m *listModel) drain(t *rapid.T) {
@@ -103,8 +114,11 @@ func TestListsMergeQueueAndSQL(t *testing.T) {
 				m.drain(t)
 			}
 		}
+		if rapid.Bool().Draw(t, "purge") {
+			m.purge(t)
+		}
 		authors := m.authors[:rapid.IntRange(1, 3).Draw(t, "authors")]
-		limit := rapid.IntRange(1, 12).Draw(t, "limit")
+		limit := rapid.SampledFrom([]int{1, 1, 2, 3, 10, 40}).Draw(t, "limit")
 		got, want := m.pages(t, authors, limit), m.list(authors)
 		if !slices.EqualFunc(got, want, func(a, b model.Item) bool {
 			return a.ID == b.ID && a.Version == b.Version && string(a.Content) == string(b.Content)
@@ -112,6 +126,50 @@ func TestListsMergeQueueAndSQL(t *testing.T) {
 			t.Fatalf("limit %d: got %v, want %v", limit, got, want)
 		}
 	})
+}
+
+// However many of the newest items are deleted, the list goes on right below them.
+func TestListGoesOnBelowPendingDeletions(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, true)
+	const most = 3 * pendingFactor
+	author := newID()
+	base := model.ID(1) << 40 // IDs that follow each other
+	for i := range most {
+		n.queue(item(base+model.ID(i), author, "x"))
+	}
+	for deleted := range most {
+		n.catchUp()
+		want := base + model.ID(most-1-deleted)
+		items, more, err := n.List(t.Context(), []model.ID{author}, 0, 1, true)
+		if err != nil || len(items) != 1 || items[0].ID != want || (!more && want > base) {
+			t.Fatalf("%d deleted: got %v, more %v, %v, want %s", deleted, items, more, err, want)
+		}
+		gone := items[0]
+		gone.Deleted, gone.Content = true, nil
+		n.queue(gone)
+	}
+}
+
+// An item is written again, and that is drained, after the list has read what was queued.
+func TestListPrefersTheNewerVersion(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, true)
+	author := newID()
+	it := item(newID(), author, "first")
+	n.queue(it)
+	n.catchUp()
+	var newer model.Item
+	n.sql.listed = func() {
+		n.sql.listed = nil
+		it.Content = []byte(`"second"`)
+		newer = n.queue(it)
+		n.settle(newer)
+	}
+	items, _, err := n.List(t.Context(), []model.ID{author}, 0, 10, false)
+	if err != nil || len(items) != 1 || items[0].Version != newer.Version || string(items[0].Content) != `"second"` {
+		t.Errorf("got %v, %v", items, err)
+	}
 }
 
 func TestListIsAnErrorWithoutSQL(t *testing.T) {
