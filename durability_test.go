@@ -53,7 +53,7 @@ func TestP1_DelayedWritesReachSQL(t *testing.T) {
 // Every line of the drain at which it can fail fails now and then. Nothing is lost, nothing is applied
 // twice, and what a failed round has left is completed.
 func TestP1_DrainFailingAnywhereLosesAndDoublesNothing(t *testing.T) { //nolint:paralleltest // failpoints are the process's
-	for _, point := range []string{"drain.before_commit", "drain.after_commit", "drain.before_release", "drain.before_trim"} {
+	for _, point := range []string{"drain.before_commit", "drain.after_commit", "drain.before_release", "drain.before_trim"} { //nolint:paralleltest // as above
 		t.Run(point, func(t *testing.T) {
 			w := newWorld(t)
 			a, b := w.open(t), w.open(t)

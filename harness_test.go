@@ -77,6 +77,7 @@ func (w *world) open(tb testing.TB, settings ...string) *replica {
 }
 
 func (r *replica) close(tb testing.TB) {
+	tb.Helper()
 	r.closed.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -241,7 +242,7 @@ func (w *world) sql(t *testing.T, id model.ID) row {
 }
 
 // count returns the result of a statement that counts.
-func (w *world) count(t *testing.T, statement string, args ...any) int64 {
+func (w *world) count(t *testing.T, statement string) int64 {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), w.dsn)
 	if err != nil {
@@ -249,7 +250,7 @@ func (w *world) count(t *testing.T, statement string, args ...any) int64 {
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
 	var n int64
-	if err := conn.QueryRow(t.Context(), statement, args...).Scan(&n); err != nil {
+	if err := conn.QueryRow(t.Context(), statement).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n

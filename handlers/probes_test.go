@@ -28,7 +28,7 @@ func TestProbes(t *testing.T) {
 			"/readyz?verbose", "", 200, "", "application/json",
 			`{"checks":[{"name":"sql","detail":"away","status":"degraded"},{"name":"ids","status":"ok"}],"status":"degraded"}`,
 		},
-		"Alias":   {away, "/healthz", "", 503, "1", "application/json", `{"status":"unavailable"}`},
+		"Alias": {away, "/healthz", "", 503, "1", "application/json", `{"status":"unavailable"}`},
 		"Verbose": {
 			away, "/readyz?verbose", "", 503, "1", "application/json",
 			`{"checks":[{"name":"sql","detail":"out of reach","status":"unavailable"},{"name":"ids","status":"ok"}],"status":"unavailable"}`,

@@ -20,7 +20,7 @@ import (
 
 // An error before the commit leaves nothing; after it, all is there though the outcome was unknown.
 // Not parallel: failpoints are the process's.
-func TestP1_ErrorsAroundCommit(t *testing.T) {
+func TestP1_ErrorsAroundCommit(t *testing.T) { //nolint:paralleltest // failpoints are the process's
 	db := open(t)
 	if err := db.Shards().Init(t.Context(), 1); err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func TestP1_ErrorsAroundCommit(t *testing.T) {
 		}
 		return h.Shards[0].Position
 	}
-	for _, tc := range []struct {
+	for _, tc := range []struct { //nolint:paralleltest // failpoints are the process's
 		point string
 		want  model.Version
 	}{{"drain.before_commit", 0}, {"drain.after_commit", 7}} {
@@ -147,7 +147,7 @@ func awaitLockWait(t *testing.T, dsn string) {
 
 // A replica that stalls between its writes and its commit loses its locks, so that others go on.
 // Not parallel: failpoints are the process's.
-func TestStalledDrainLosesItsLocks(t *testing.T) {
+func TestStalledDrainLosesItsLocks(t *testing.T) { //nolint:paralleltest // failpoints are the process's
 	cfg := config(testenv.DB(t))
 	cfg.IdleInTransaction = 100 * time.Millisecond
 	if err := migrate.Up(t.Context(), string(cfg.DSN), zap.NewNop()); err != nil {

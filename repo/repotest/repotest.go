@@ -109,7 +109,7 @@ func wantItem(t *testing.T, r Repo, want model.Item) {
 // same compares all fields; times in UTC, because callers print them as they are.
 func same(a, b model.Item) bool {
 	return a.ID == b.ID && a.AuthorID == b.AuthorID && a.Kind == b.Kind && string(a.Content) == string(b.Content) &&
-		a.CreatedAt == b.CreatedAt && a.UpdatedAt == b.UpdatedAt && a.Version == b.Version && a.Deleted == b.Deleted
+		sameTime(a.CreatedAt, b.CreatedAt) && sameTime(a.UpdatedAt, b.UpdatedAt) && a.Version == b.Version && a.Deleted == b.Deleted
 }
 
 func ids(items []model.Item) []model.ID {
@@ -154,3 +154,6 @@ func state(t *testing.T, r Repo) []model.Shard {
 func move(s model.Shard, to model.Version) model.Advance {
 	return model.Advance{Shard: s.Shard, Epoch: s.Epoch, Home: s.Home, From: s.Position, To: to}
 }
+
+// sameTime wants the same instant in the same location: callers print times as they are.
+func sameTime(a, b time.Time) bool { return a.Equal(b) && a.Location() == b.Location() }
