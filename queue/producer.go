@@ -303,24 +303,31 @@ func (p *Producer) stored(ctx context.Context, id model.ID, v model.Version) (bo
 // Remember stores result under key unless the key is known, and returns what is stored.
 func (p *Producer) Remember(ctx context.Context, key string, result []byte) ([]byte, bool, error) {
 	s := p.space.ShardOfKey(key)
-	g, err := p.table.AwaitGrant(ctx, s, nil, patience)
-	if err != nil {
-		return nil, false, err
-	}
-	cmd := g.Scripts.Cmd(ctx, keyspace.Recall, []string{p.space.Meta(s)},
-		g.Epoch, p.space.Prefix(s), key, result, int64(p.cfg.IdempotencyTTL/time.Second))
-	if err := p.pipe.Do(ctx, cmd); err != nil {
+	var refused *shards.Grant
+	for range attempts {
+		g, err := p.table.AwaitGrant(ctx, s, refused, patience)
+		if err != nil {
+			return nil, false, err
+		}
+		cmd := g.Scripts.Cmd(ctx, keyspace.Recall, []string{p.space.Meta(s)},
+			g.Epoch, p.space.Prefix(s), key, result, int64(p.cfg.IdempotencyTTL/time.Second))
+		err = p.pipe.Do(ctx, cmd)
 		if keyspace.Refused(err) {
 			p.table.Doubt(g)
+			refused = g
+			continue
 		}
-		return nil, false, model.NewUnavailable("the answer could not be stored under its key", err)
+		if err != nil {
+			return nil, false, model.NewUnavailable("the answer could not be stored under its key", err)
+		}
+		reply, err := cmd.Slice()
+		if err != nil {
+			return nil, false, fmt.Errorf("reply of the recall script: %w", err)
+		}
+		if known := writeReply(reply); known.number(0) == 1 {
+			return []byte(known.text(1)), true, nil
+		}
+		return result, false, nil
 	}
-	reply, err := cmd.Slice()
-	if err != nil {
-		return nil, false, fmt.Errorf("reply of the recall script: %w", err)
-	}
-	if known := writeReply(reply); known.number(0) == 1 {
-		return []byte(known.text(1)), true, nil
-	}
-	return result, false, nil
+	return nil, false, model.NewUnavailable("the shard keeps moving", nil)
 }
