@@ -30,8 +30,8 @@ func TestSecondReplicaEntersWithoutOpening(t *testing.T) {
 	w := newWorld(t, testenv.RedisOptions{})
 	a := w.replica(t, "a").start(t)
 	a.awaitEpoch(t, 1)
-	if err := a.write(t, 0); err != nil {
-		t.Fatal(err)
+	if refused := a.doubtAll(t); refused != 0 {
+		t.Fatalf("%d shards refuse", refused)
 	}
 	b := w.replica(t, "b").start(t)
 	b.awaitEpoch(t, 1)
