@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/lifecycle"
 	"github.com/zmsg/zmsg/internal/shards"
 	"github.com/zmsg/zmsg/model"
 )
@@ -16,6 +17,7 @@ import (
 // too full. One scan of SQL serves all that wait when it begins: by then their queues have been added
 // and their events are followed, so whatever the scan misses reaches the filter as an event.
 type Builder struct {
+	*lifecycle.Loop
 	space   *keyspace.Space
 	table   *shards.Table
 	filter  *Filter
@@ -26,32 +28,15 @@ type Builder struct {
 	mu      sync.Mutex
 	waiting map[int]*Build // by shard; their queues have been added
 	signal  chan struct{}
-	cancel  context.CancelFunc
-	done    sync.WaitGroup
 }
 
 func newBuilder(d Deps, filter *Filter, overlay *Overlay) *Builder {
-	return &Builder{
+	b := &Builder{
 		space: d.Space, table: d.Table, filter: filter, overlay: overlay, store: d.Store, log: d.Log,
 		waiting: make(map[int]*Build), signal: make(chan struct{}, 1),
 	}
-}
-
-// Start begins to build in the background.
-func (b *Builder) Start(ctx context.Context) error {
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	b.cancel = cancel
-	b.done.Go(func() { b.run(run) })
-	return nil
-}
-
-// Stop ends building.
-func (b *Builder) Stop(context.Context) error {
-	if b.cancel != nil {
-		b.cancel()
-		b.done.Wait()
-	}
-	return nil
+	b.Loop = lifecycle.NewLoop(b.run)
+	return b
 }
 
 // add hands over a build to which the shard's queue has been added.

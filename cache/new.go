@@ -47,6 +47,7 @@ func New(cfg Config, d Deps) (*Caches, error) {
 		space: d.Space, table: d.Table, redis: d.Redis, log: d.Log, l1: l1, filter: filter, overlay: overlay,
 		metrics: m, wake: d.Wake, builder: builder, cursors: make([]cursor, d.Space.Shards()), progress: make(chan struct{}),
 	}
+	tailer.Loop = tailer.loop()
 	reader := &Reader{
 		cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, store: sqlReads{d.Store, d.Table}, l1: l1, filter: filter,
 		overlay: overlay, flight: NewFlight(cfg.FlightTimeout, flightLimit), metrics: m, tailer: tailer,

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/lifecycle"
 	"github.com/zmsg/zmsg/internal/redisconn"
 	"github.com/zmsg/zmsg/internal/shards"
 	"github.com/zmsg/zmsg/model"
@@ -20,6 +21,7 @@ import (
 // shard is one event, so a number that is left out is a gap: something was missed, and the shard is
 // entered anew.
 type Tailer struct {
+	*lifecycle.Loop
 	space   *keyspace.Space
 	table   *shards.Table
 	redis   *redisconn.Conn
@@ -34,9 +36,6 @@ type Tailer struct {
 	mu       sync.Mutex
 	cursors  []cursor
 	progress chan struct{} // closed and replaced when cursors have moved
-
-	cancel context.CancelFunc
-	done   sync.WaitGroup
 }
 
 // cursor is how far a shard's events were followed; grant is nil while they are not.
@@ -55,31 +54,19 @@ const (
 	retryPause   = 50 * time.Millisecond
 )
 
-// Start begins to follow. On a Cluster each shard is read by itself, for one command may name only
-// keys of one slot.
-func (t *Tailer) Start(ctx context.Context) error {
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	t.cancel = cancel
+// loop returns what follows the events. On a Cluster each shard is read by itself, for one command may
+// name only keys of one slot.
+func (t *Tailer) loop() *lifecycle.Loop {
+	var runs []func(context.Context)
 	all := make([]int, t.space.Shards())
 	for s := range all {
 		all[s] = s
-		if t.redis.Clustered() {
-			t.done.Go(func() { t.follow(run, []int{s}) })
-		}
+		runs = append(runs, func(ctx context.Context) { t.follow(ctx, []int{s}) })
 	}
-	if !t.redis.Clustered() {
-		t.done.Go(func() { t.follow(run, all) })
+	if t.redis.Clustered() {
+		return lifecycle.NewLoop(runs...)
 	}
-	return nil
-}
-
-// Stop ends following.
-func (t *Tailer) Stop(context.Context) error {
-	if t.cancel != nil {
-		t.cancel()
-		t.done.Wait()
-	}
-	return nil
+	return lifecycle.NewLoop(func(ctx context.Context) { t.follow(ctx, all) })
 }
 
 // Enter begins to follow a shard: the cursor is the tip, the overlay is what the stream holds. What is

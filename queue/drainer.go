@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/lifecycle"
 	"github.com/zmsg/zmsg/internal/redisconn"
 	"github.com/zmsg/zmsg/internal/shards"
 	"github.com/zmsg/zmsg/model"
@@ -31,8 +33,8 @@ type Drainer struct {
 	metrics *metrics
 
 	workers []*worker
-	cancel  context.CancelFunc
-	done    sync.WaitGroup
+	loop    *lifecycle.Loop
+	started atomic.Bool
 
 	mu       sync.Mutex
 	position map[int]mark // up to where SQL is known to hold each shard's writes
@@ -67,31 +69,30 @@ func NewDrainer(cfg Config, d DrainerDeps) *Drainer {
 		entries: d.Entries, events: d.EventsKept, position: make(map[int]mark),
 	}
 	dr.metrics = newMetrics(d.Registerer)
+	runs := []func(context.Context){dr.sweep, dr.collectTombstones}
 	for range max(1, cfg.Workers) {
-		dr.workers = append(dr.workers, newWorker(dr))
+		w := newWorker(dr)
+		dr.workers = append(dr.workers, w)
+		runs = append(runs, w.run)
 	}
+	dr.loop = lifecycle.NewLoop(runs...)
 	return dr
 }
 
 // Start begins to drain in the background, until Stop.
 func (d *Drainer) Start(ctx context.Context) error {
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	d.cancel = cancel
-	for _, w := range d.workers {
-		d.done.Go(func() { w.run(run) })
-	}
-	d.done.Go(func() { d.sweep(run) })
-	d.done.Go(func() { d.collectTombstones(run) })
-	return nil
+	d.started.Store(true)
+	return d.loop.Start(ctx)
 }
 
 // Stop drains once more what falls to this replica, as far as ctx allows, and ends.
 func (d *Drainer) Stop(ctx context.Context) error {
-	if d.cancel == nil {
+	if !d.started.Load() {
 		return nil
 	}
-	d.cancel()
-	d.done.Wait()
+	if err := d.loop.Stop(ctx); err != nil {
+		return err
+	}
 	var errs []error
 	for _, w := range d.workers {
 		errs = append(errs, w.finish(ctx))

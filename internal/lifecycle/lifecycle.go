@@ -112,21 +112,21 @@ func (g *Group) stop(ctx context.Context) error {
 	return err
 }
 
-// Loop is a Part that owns one goroutine.
+// Loop is a Part that owns goroutines.
 type Loop struct {
-	run func(ctx context.Context)
+	runs []func(ctx context.Context)
 
 	mu     sync.Mutex
 	state  state
 	cancel context.CancelFunc
-	done   chan struct{} // closed when run has returned; nil while idle
+	done   chan struct{} // closed when all runs have returned; nil while idle
 }
 
-// NewLoop returns a Loop whose goroutine calls run. run must return soon after its context is done;
-// it may return earlier. The context carries the values of Start's.
-func NewLoop(run func(ctx context.Context)) *Loop { return &Loop{run: run} }
+// NewLoop returns a Loop with a goroutine for each of runs. A run must return soon after its context is
+// done; it may return earlier. The context carries the values of Start's.
+func NewLoop(runs ...func(ctx context.Context)) *Loop { return &Loop{runs: runs} }
 
-// Start starts the goroutine.
+// Start starts the goroutines.
 func (l *Loop) Start(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -136,15 +136,19 @@ func (l *Loop) Start(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	l.cancel, l.done = cancel, done
+	var all sync.WaitGroup
+	for _, run := range l.runs {
+		all.Go(func() { run(ctx) })
+	}
 	go func() {
-		defer close(done)
-		defer cancel()
-		l.run(ctx)
+		all.Wait()
+		cancel()
+		close(done)
 	}()
 	return nil
 }
 
-// Stop cancels the context of run and waits until it has returned.
+// Stop cancels the context of the runs and waits until all have returned.
 func (l *Loop) Stop(ctx context.Context) error {
 	l.mu.Lock()
 	l.state = stopped

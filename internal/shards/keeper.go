@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/lifecycle"
 	"github.com/zmsg/zmsg/internal/redisconn"
 	"github.com/zmsg/zmsg/model"
 )
@@ -68,13 +70,18 @@ type Keeper struct {
 
 	beating chan struct{} // holds one value while a heartbeat is under way
 
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	loop    *lifecycle.Loop
+	started atomic.Bool
 }
 
 // NewKeeper returns a Keeper that has not started.
 func NewKeeper(cfg Config, deps Deps) *Keeper {
-	return &Keeper{Deps: deps, cfg: cfg, scripts: make(map[string]*keyspace.Scripts), beating: make(chan struct{}, 1)}
+	k := &Keeper{Deps: deps, cfg: cfg, scripts: make(map[string]*keyspace.Scripts), beating: make(chan struct{}, 1)}
+	k.loop = lifecycle.NewLoop(
+		func(ctx context.Context) { k.every(ctx, cfg.Permission/3, nil, func() { k.renew(ctx) }) },
+		func(ctx context.Context) { k.every(ctx, cfg.Permission/6, k.Table.poke, func() { k.reconcile(ctx) }) },
+	)
+	return k
 }
 
 // Start renews once, so that a database that cannot be used is an error of the start, then goes on in
@@ -83,21 +90,19 @@ func (k *Keeper) Start(ctx context.Context) error {
 	if err := k.beat(ctx); err != nil {
 		return err
 	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	k.cancel = cancel
-	k.done.Go(func() { k.every(run, k.cfg.Permission/3, nil, func() { k.renew(run) }) })
-	k.done.Go(func() { k.every(run, k.cfg.Permission/6, k.Table.poke, func() { k.reconcile(run) }) })
+	k.started.Store(true)
 	k.Table.Poke()
-	return nil
+	return k.loop.Start(ctx)
 }
 
 // Stop ends the permissions, so that other replicas need not wait for them.
 func (k *Keeper) Stop(ctx context.Context) error {
-	if k.cancel == nil {
+	if !k.started.Load() {
 		return nil
 	}
-	k.cancel()
-	k.done.Wait()
+	if err := k.loop.Stop(ctx); err != nil {
+		return err
+	}
 	for s := range k.Space.Shards() {
 		k.leave(s)
 	}
