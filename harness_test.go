@@ -120,6 +120,18 @@ func eventually(tb testing.TB, patience time.Duration, what string, f func() boo
 	}
 }
 
+// await receives from c.
+func await[T any](tb testing.TB, c <-chan T, what string) T {
+	tb.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		tb.Fatalf("not within 20s: %s", what)
+		panic("unreachable")
+	}
+}
+
 // metric returns the sum of a counter's or gauge's series.
 func (r *replica) metric(tb testing.TB, name string) float64 {
 	tb.Helper()
