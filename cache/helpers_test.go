@@ -315,7 +315,7 @@ func (n *node) forget(id model.ID) {
 // catchUp waits until the node has heard of everything.
 func (n *node) catchUp() {
 	n.t.Helper()
-	if _, _, err := n.List(n.t.Context(), nil, 0, 1, true); err != nil { // an exact list of nobody's items
+	if _, err := n.List(n.t.Context(), nil, 0, 1, true); err != nil { // an exact list of nobody's items
 		n.t.Fatal(err)
 	}
 }

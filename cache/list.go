@@ -11,22 +11,22 @@ import (
 	"github.com/zmsg/zmsg/model"
 )
 
-// List returns a page of the authors' live items, newest first, and whether more follow. It reads the
-// overlay of queued writes, then their entries in L2, then SQL, in that order: whatever leaves the
-// queue meanwhile is in SQL by the time SQL is asked. The newer version of an item wins.
+// List returns a page of the authors' live items, newest first. It reads the overlay of queued writes,
+// then their entries in L2, then SQL, in that order: whatever leaves the queue meanwhile is in SQL by
+// the time SQL is asked. The newer version of an item wins.
 //
 // The overlay is whole only while the replica follows every shard, so the list starts over when a
 // permission ends meanwhile. Shards whose Redis is out of reach are listed from SQL alone.
-func (r *Reader) List(ctx context.Context, authors []model.ID, before model.ID, limit int, exact bool) ([]model.Item, bool, error) {
+func (r *Reader) List(ctx context.Context, authors []model.ID, before model.ID, limit int, exact bool) (model.Page, error) {
 	for range attempts {
 		grants, err := r.permissions(ctx)
 		if err != nil {
-			return nil, false, err
+			return model.Page{}, err
 		}
 		if exact {
 			err = r.catchUp(ctx, grants)
 		}
-		var page listPage
+		var page model.Page
 		if err == nil {
 			page, err = r.listUnder(ctx, grants, authors, before, limit)
 		}
@@ -34,11 +34,13 @@ func (r *Reader) List(ctx context.Context, authors []model.ID, before model.ID, 
 		case !r.holdAll(grants):
 			continue
 		case isDown(err):
-			page, err = r.listUnder(ctx, nil, authors, before, limit)
+			grants = nil
+			page, err = r.listUnder(ctx, grants, authors, before, limit)
 		}
-		return page.items, page.more, err
+		page.Bypass = grants == nil || slices.Contains(grants, nil)
+		return page, err
 	}
-	return nil, false, model.NewUnavailable("the shards keep moving", nil)
+	return model.Page{}, model.NewUnavailable("the shards keep moving", nil)
 }
 
 // permissions returns the grants of all shards, nil for those whose Redis is out of reach.
@@ -62,29 +64,23 @@ func (r *Reader) holdAll(grants []*shards.Grant) bool {
 	return true
 }
 
-// listPage is one page, and whether more items follow.
-type listPage struct {
-	items []model.Item
-	more  bool
-}
-
-func (r *Reader) listUnder(ctx context.Context, grants []*shards.Grant, authors []model.ID, before model.ID, limit int) (listPage, error) {
+func (r *Reader) listUnder(ctx context.Context, grants []*shards.Grant, authors []model.ID, before model.ID, limit int) (model.Page, error) {
 	for {
 		p, err := r.pending(ctx, grants, authors, before, limit)
 		if err != nil {
-			return listPage{}, err
+			return model.Page{}, err
 		}
 		items, err := r.mergePage(ctx, authors, before, limit, p)
 		if err != nil {
-			return listPage{}, err
+			return model.Page{}, err
 		}
 		if p.floor == 0 {
-			return listPage{items[:min(limit, len(items))], len(items) > limit}, nil
+			return model.Page{Items: items[:min(limit, len(items))], More: len(items) > limit}, nil
 		}
 		// Only a part of the queue was looked at: below its floor nothing is certain.
 		items = slices.DeleteFunc(items, func(it model.Item) bool { return it.ID < p.floor })
 		if len(items) > 0 {
-			return listPage{items[:min(limit, len(items))], true}, nil
+			return model.Page{Items: items[:min(limit, len(items))], More: true}, nil
 		}
 		before = p.floor
 	}

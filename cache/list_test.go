@@ -81,18 +81,18 @@ func (m *listModel) pages(t *rapid.T, authors []model.ID, limit int) []model.Ite
 	var all []model.Item
 	before := model.ID(0)
 	for {
-		page, more, err := m.n.List(m.n.t.Context(), authors, before, limit, true)
+		page, err := m.n.List(m.n.t.Context(), authors, before, limit, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(page) > limit || (more && len(page) == 0) {
-			t.Fatalf("a page of %d items, limit %d, more %v", len(page), limit, more)
+		if len(page.Items) > limit || (page.More && len(page.Items) == 0) || page.Bypass {
+			t.Fatalf("a page of %d items, limit %d, more %v, bypass %v", len(page.Items), limit, page.More, page.Bypass)
 		}
-		all = append(all, page...)
-		if !more {
+		all = append(all, page.Items...)
+		if !page.More {
 			return all
 		}
-		before = page[len(page)-1].ID
+		before = page.Items[len(page.Items)-1].ID
 	}
 }
 
@@ -141,11 +141,11 @@ func TestListGoesOnBelowPendingDeletions(t *testing.T) {
 	for deleted := range most {
 		n.catchUp()
 		want := base + model.ID(most-1-deleted)
-		items, more, err := n.List(t.Context(), []model.ID{author}, 0, 1, true)
-		if err != nil || len(items) != 1 || items[0].ID != want || (!more && want > base) {
-			t.Fatalf("%d deleted: got %v, more %v, %v, want %s", deleted, items, more, err, want)
+		page, err := n.List(t.Context(), []model.ID{author}, 0, 1, true)
+		if err != nil || len(page.Items) != 1 || page.Items[0].ID != want || (!page.More && want > base) {
+			t.Fatalf("%d deleted: got %+v, %v, want %s", deleted, page, err, want)
 		}
-		gone := items[0]
+		gone := page.Items[0]
 		gone.Deleted, gone.Content = true, nil
 		n.queue(gone)
 	}
@@ -166,9 +166,9 @@ func TestListPrefersTheNewerVersion(t *testing.T) {
 		newer = n.queue(it)
 		n.settle(newer)
 	}
-	items, _, err := n.List(t.Context(), []model.ID{author}, 0, 10, false)
-	if err != nil || len(items) != 1 || items[0].Version != newer.Version || string(items[0].Content) != `"second"` {
-		t.Errorf("got %v, %v", items, err)
+	page, err := n.List(t.Context(), []model.ID{author}, 0, 10, false)
+	if err != nil || len(page.Items) != 1 || page.Items[0].Version != newer.Version || string(page.Items[0].Content) != `"second"` {
+		t.Errorf("got %+v, %v", page, err)
 	}
 }
 
@@ -179,7 +179,7 @@ func TestListIsAnErrorWithoutSQL(t *testing.T) {
 	n.queue(item(newID(), author, "queued"))
 	n.catchUp()
 	n.sql.setFail(model.NewUnavailable("away", nil))
-	if items, _, err := n.List(t.Context(), []model.ID{author}, 0, 10, false); model.KindOf(err) != model.Unavailable {
-		t.Errorf("got %v, %v", items, err)
+	if page, err := n.List(t.Context(), []model.ID{author}, 0, 10, false); model.KindOf(err) != model.Unavailable {
+		t.Errorf("got %+v, %v", page, err)
 	}
 }

@@ -140,6 +140,10 @@ func TestP9_ReadsGoAroundRedisAndFillNothing(t *testing.T) {
 		if err := errors.Join(errs...); err != nil || !docs[0].Found() || !docs[0].Bypass || docs[1].Found() || !docs[1].Bypass {
 			t.Errorf("many: %+v, %v", docs, err)
 		}
+		page, err := n.List(t.Context(), []model.ID{n.sql.row(ids["in SQL"]).AuthorID}, 0, 10, false)
+		if err != nil || len(page.Items) != 2 || !page.Bypass {
+			t.Errorf("list: %+v, %v", page, err)
+		}
 	}
 	wantBypass() // before anybody knows
 	n.eventually("the loss is noticed", func() bool { return n.table.Away(0) })

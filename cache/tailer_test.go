@@ -7,6 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/shards"
 	"github.com/zmsg/zmsg/model"
 )
 
@@ -95,7 +96,7 @@ func TestTailerDoubtsWhatItCannotFollow(t *testing.T) {
 			if cursor, _ := n.filter.Cursor(0); cursor != 0 {
 				t.Errorf("the filter's cursor is %d", cursor)
 			}
-			fresh, err := n.table.AwaitGrant(t.Context(), 0, g, patience)
+			fresh, err := n.table.AwaitGrant(t.Context(), 0, g, shards.Patience)
 			if err != nil || fresh.Epoch != g.Epoch || fresh.Era <= g.Era {
 				t.Errorf("entered anew as %+v, %v", fresh, err)
 			}
@@ -124,7 +125,7 @@ func TestTailerEntersWithTheQueueAsItStands(t *testing.T) {
 	last := n.queue(item(ids[2], author, "y"))
 	g := n.grant(0)
 	n.table.Doubt(g)
-	fresh, err := n.table.AwaitGrant(t.Context(), 0, g, patience)
+	fresh, err := n.table.AwaitGrant(t.Context(), 0, g, shards.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func TestExactListWaitsForEvents(t *testing.T) {
 	deaf.queue(item(newID(), author, "x"))
 	ctx, cancel := context.WithCancel(t.Context())
 	go cancel()
-	if _, _, err := deaf.List(ctx, []model.ID{author}, 0, 10, true); model.KindOf(err) != model.Unavailable {
+	if _, err := deaf.List(ctx, []model.ID{author}, 0, 10, true); model.KindOf(err) != model.Unavailable {
 		t.Errorf("without events: %v", err)
 	}
 }

@@ -110,7 +110,7 @@ type ClientInterface interface {
 	// The items of one to 100 authors, merged, newest first: a profile with one author, a home
 	// timeline with many. Follow `next_cursor` until it is missing; a page may be shorter than
 	// `limit` without being the last. Pages neither repeat nor skip items when others are inserted
-	// meanwhile.
+	// meanwhile. `Cache-Status` is sent only while the shared cache is out of reach, fully or in part.
 	//
 	// Corresponds with GET /feeds (the `ListFeedItems` operationId).
 	ListFeedItems(ctx context.Context, params *ListFeedItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -382,7 +382,7 @@ func (c *Client) GetDocsFile(ctx context.Context, file string, reqEditors ...Req
 // The items of one to 100 authors, merged, newest first: a profile with one author, a home
 // timeline with many. Follow `next_cursor` until it is missing; a page may be shorter than
 // `limit` without being the last. Pages neither repeat nor skip items when others are inserted
-// meanwhile.
+// meanwhile. `Cache-Status` is sent only while the shared cache is out of reach, fully or in part.
 //
 // Corresponds with GET /feeds (the `ListFeedItems` operationId).
 func (c *Client) ListFeedItems(ctx context.Context, params *ListFeedItemsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2064,7 +2064,7 @@ type ClientWithResponsesInterface interface {
 	// The items of one to 100 authors, merged, newest first: a profile with one author, a home
 	// timeline with many. Follow `next_cursor` until it is missing; a page may be shorter than
 	// `limit` without being the last. Pages neither repeat nor skip items when others are inserted
-	// meanwhile.
+	// meanwhile. `Cache-Status` is sent only while the shared cache is out of reach, fully or in part.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2446,7 +2446,8 @@ func (r GetDocsFileResponse) ContentType() string {
 
 // ListFeedItemsResponse200Headers the declared response headers of an HTTP 200 response for ListFeedItems
 type ListFeedItemsResponse200Headers struct {
-	XRequestID *string
+	CacheStatus *string
+	XRequestID  *string
 }
 
 // ListFeedItemsResponse400Headers the declared response headers of an HTTP 400 response for ListFeedItems
@@ -4594,7 +4595,7 @@ func (c *ClientWithResponses) GetDocsFileWithResponse(ctx context.Context, file 
 // The items of one to 100 authors, merged, newest first: a profile with one author, a home
 // timeline with many. Follow `next_cursor` until it is missing; a page may be shorter than
 // `limit` without being the last. Pages neither repeat nor skip items when others are inserted
-// meanwhile.
+// meanwhile. `Cache-Status` is sent only while the shared cache is out of reach, fully or in part.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5175,6 +5176,13 @@ func ParseListFeedItemsResponse(rsp *http.Response) (*ListFeedItemsResponse, err
 	switch {
 	case rsp.StatusCode == 200:
 		var headers ListFeedItemsResponse200Headers
+		if values := rsp.Header.Values("Cache-Status"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Status", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheStatus = &value
+		}
 		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {

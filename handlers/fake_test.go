@@ -287,7 +287,7 @@ func (f *fake) List(ctx context.Context, q service.ListQuery) (service.Page, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var page service.Page
+	page := service.Page{Bypass: f.bypass}
 	for _, it := range f.items {
 		if !it.Deleted && it.ID < before && slices.Contains(q.Authors, it.AuthorID) {
 			page.Items = append(page.Items, it)

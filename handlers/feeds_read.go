@@ -83,6 +83,9 @@ func (s *server) list(ctx context.Context, w *response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if page.Bypass {
+		w.Header()["Cache-Status"] = cacheBypass
+	}
 	writeJSON(w, http.StatusOK, appendPage(nil, &page))
 	return nil
 }

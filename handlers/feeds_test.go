@@ -334,6 +334,17 @@ func TestList(t *testing.T) {
 	}
 }
 
+func TestListSaysWhenRedisWasOutOfReach(t *testing.T) {
+	t.Parallel()
+	for bypass, want := range map[bool]string{true: "zmsg; fwd=bypass; detail=sql", false: ""} {
+		f := newFake()
+		f.bypass = bypass
+		w := send(t, newHandler(t, deps(f, testConfig())), call{method: http.MethodGet, path: "/feeds?author_id=42"})
+		wantStatus(t, w, http.StatusOK)
+		wantHeaders(t, w, "Cache-Status", want)
+	}
+}
+
 func TestEvictAndHit(t *testing.T) {
 	t.Parallel()
 	f := newFake()

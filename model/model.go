@@ -137,6 +137,13 @@ type Doc struct {
 // Found reports whether the item exists.
 func (d *Doc) Found() bool { return d.Version != 0 }
 
+// Page is one page of a list, newest item first.
+type Page struct {
+	Items  []Item
+	More   bool // further items follow; never said of an empty page
+	Bypass bool // Redis was out of reach for some shards: their writes that are still queued are invisible
+}
+
 // Op is what a write does.
 type Op uint8
 

@@ -192,11 +192,11 @@ func (s *store) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]mode
 	return docs, errs
 }
 
-func (s *store) List(_ context.Context, authors []model.ID, before model.ID, limit int, _ bool) ([]model.Item, bool, error) {
+func (s *store) List(_ context.Context, authors []model.ID, before model.ID, limit int, _ bool) (model.Page, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !slices.IsSorted(authors) {
-		return nil, false, &model.Error{Message: "authors are not sorted"}
+		return model.Page{}, &model.Error{Message: "authors are not sorted"}
 	}
 	var found []model.Item
 	for _, it := range s.items {
@@ -205,7 +205,7 @@ func (s *store) List(_ context.Context, authors []model.ID, before model.ID, lim
 		}
 	}
 	slices.SortFunc(found, func(a, b model.Item) int { return int(b.ID - a.ID) })
-	return found[:min(limit, len(found))], len(found) > limit, nil
+	return model.Page{Items: found[:min(limit, len(found))], More: len(found) > limit}, nil
 }
 
 func (s *store) MayExist(_ context.Context, id model.ID) (bool, error) {

@@ -18,8 +18,8 @@ type Reader interface {
 	// Current returns the newest item for a read-modify-write; Version 0 or Deleted if there is none.
 	Current(ctx context.Context, id model.ID) (model.Item, error)
 	// List returns at most limit live items of the authors (sorted, distinct) with IDs below before
-	// (0: from the newest), newest first, and whether more follow, which an empty answer never says.
-	List(ctx context.Context, authors []model.ID, before model.ID, limit int, exact bool) (items []model.Item, more bool, err error)
+	// (0: from the newest), newest first.
+	List(ctx context.Context, authors []model.ID, before model.ID, limit int, exact bool) (model.Page, error)
 	// MayExist asks the caches and the Bloom filter alone, never SQL.
 	MayExist(ctx context.Context, id model.ID) (bool, error)
 }

@@ -56,13 +56,13 @@ func (f *Feeds) List(ctx context.Context, q ListQuery) (Page, error) {
 			return Page{}, err
 		}
 	}
-	items, more, err := f.deps.Reader.List(ctx, authors, before, min(q.Limit, MaxListLimit), q.Exact)
+	found, err := f.deps.Reader.List(ctx, authors, before, min(q.Limit, MaxListLimit), q.Exact)
 	if err != nil {
 		return Page{}, err
 	}
-	page := Page{Items: items}
-	if more && len(items) > 0 {
-		page.NextCursor = newCursor(items[len(items)-1].ID, authors)
+	page := Page{Items: found.Items, Bypass: found.Bypass}
+	if found.More && len(found.Items) > 0 {
+		page.NextCursor = newCursor(found.Items[len(found.Items)-1].ID, authors)
 	}
 	return page, nil
 }

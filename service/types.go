@@ -18,6 +18,7 @@ type ListQuery struct {
 type Page struct {
 	Items      []model.Item
 	NextCursor string // "" on the last page; a short page need not be the last
+	Bypass     bool   // Redis was out of reach for some shards: their writes that are still queued are invisible
 }
 
 // IDParts is what an ID says about its making.
