@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/zmsg/zmsg/internal/shards"
 	"github.com/zmsg/zmsg/model"
 )
 
@@ -75,7 +76,7 @@ func TestP6_FilterStaysIncompleteWithoutSQL(t *testing.T) {
 	n.sql.setFail(errors.New("away"))
 	g := n.grant(0)
 	n.table.Doubt(g)
-	fresh, err := n.table.AwaitGrant(t.Context(), 0, g, patience)
+	fresh, err := n.table.AwaitGrant(t.Context(), 0, g, shards.Patience)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,16 +30,14 @@ func parseEvent(text string) (Pending, time.Time, error) {
 
 // parsePending reads the reply of the pending script.
 func parsePending(cmd *redis.Cmd) (tip uint64, released model.Version, writes []Pending, err error) {
-	reply, err := cmd.Slice()
+	reply, err := keyspace.ReplyOf(cmd)
 	if err != nil {
 		return 0, 0, nil, err
 	}
 	if len(reply) < 2 {
 		return 0, 0, nil, fmt.Errorf("reply of the pending script is damaged: %d values", len(reply))
 	}
-	n, _ := reply[0].(int64)
-	text, _ := reply[1].(string)
-	if released, err = keyspace.ParseHex(text); err != nil {
+	if released, err = keyspace.ParseHex(reply.Text(1)); err != nil {
 		return 0, 0, nil, err
 	}
 	for _, v := range reply[2:] {
@@ -56,5 +54,5 @@ func parsePending(cmd *redis.Cmd) (tip uint64, released model.Version, writes []
 		}
 		writes = append(writes, Pending{ID: model.ID(id), AuthorID: model.ID(author), Version: version, Deleted: f[1][0] == 'd'})
 	}
-	return uint64(n), released, writes, nil //nolint:gosec // sequences are not negative
+	return uint64(reply.Number(0)), released, writes, nil
 }

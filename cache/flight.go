@@ -30,7 +30,7 @@ type Flight struct {
 	calls  map[FlightKey]*flightCall
 	closed bool
 
-	base   context.Context //nolint:containedctx // ends with Close and nothing else
+	base   context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 }

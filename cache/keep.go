@@ -23,7 +23,7 @@ func (r *Reader) MayExist(ctx context.Context, id model.ID) (bool, error) {
 	}
 	tip, entries, err := r.readL2(ctx, g, []model.ID{id})
 	if err != nil {
-		return true, nil //nolint:nilerr // trouble excludes nothing
+		return true, nil // trouble excludes nothing
 	}
 	if e := entries[0]; e != nil && e.Stamp == g.Epoch {
 		return !e.Absent && !e.Item.Deleted, nil
@@ -34,30 +34,21 @@ func (r *Reader) MayExist(ctx context.Context, id model.ID) (bool, error) {
 // Evict drops the item from L2 and tells every replica to drop it from L1. A pinned entry stays.
 func (r *Reader) Evict(ctx context.Context, id model.ID) error {
 	s := r.space.Shard(id)
-	var refused *shards.Grant
-	for range attempts {
-		g, err := r.permission(ctx, s, refused)
-		if err != nil {
-			return err
-		}
-		if g == nil {
-			return model.NewUnavailable("the cache is out of reach", nil)
-		}
-		cmd := g.Scripts.Cmd(ctx, keyspace.Evict,
-			[]string{r.space.Meta(s), r.space.Entry(s, id), r.space.Events(s)}, g.Epoch, int64(id), r.cfg.EventsKept)
-		err = r.pipe.Do(ctx, cmd)
-		if keyspace.Refused(err) {
-			r.table.Doubt(g)
-			refused = g
-			continue
-		}
-		if err != nil {
-			return model.NewUnavailable("the cache did not answer", err)
-		}
+	if r.table.Away(s) {
+		return model.NewUnavailable("the cache is out of reach", nil)
+	}
+	err := r.table.Under(ctx, s, func(g *shards.Grant) error {
+		return r.pipe.Do(ctx, g.Scripts.Cmd(ctx, keyspace.Evict,
+			[]string{r.space.Meta(s), r.space.Entry(s, id), r.space.Events(s)}, g.Epoch, int64(id), r.cfg.EventsKept))
+	})
+	if err == nil {
 		r.l1.Invalidate(id)
 		return nil
 	}
-	return model.NewUnavailable("the shard keeps moving", nil)
+	if model.KindOf(err) != model.Unavailable {
+		err = model.NewUnavailable("the cache did not answer", err)
+	}
+	return err
 }
 
 // Wrote makes this replica forget what it remembers of an item that it has just written, or of which it

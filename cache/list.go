@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -194,16 +195,7 @@ func (r *Reader) mergePage(ctx context.Context, authors []model.ID, before model
 }
 
 func sortNewestFirst(items []model.Item) {
-	slices.SortFunc(items, func(a, b model.Item) int {
-		switch {
-		case a.ID > b.ID:
-			return -1
-		case a.ID < b.ID:
-			return 1
-		default:
-			return 0
-		}
-	})
+	slices.SortFunc(items, func(a, b model.Item) int { return cmp.Compare(b.ID, a.ID) })
 }
 
 // catchUp waits until this replica has seen every event that happened before the call.

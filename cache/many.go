@@ -34,7 +34,7 @@ func (r *Reader) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]mod
 		}
 		byShard[g] = append(byShard[g], i)
 	}
-	m.readL2(ctx, byShard)
+	m.askL2(ctx, byShard)
 	m.readSQL(ctx)
 	m.readAround(ctx)
 	m.readAlone(ctx)
@@ -111,7 +111,6 @@ func (m *many) rows(ctx context.Context, positions []int) (map[model.ID]model.It
 		ids[k] = m.ids[i]
 	}
 	rows, err := m.store.GetMany(ctx, ids)
-	m.metrics.sqlReads.Inc()
 	found := make(map[model.ID]model.Item, len(rows))
 	for _, row := range rows {
 		found[row.ID] = row
@@ -119,7 +118,7 @@ func (m *many) rows(ctx context.Context, positions []int) (map[model.ID]model.It
 	return found, err
 }
 
-func (m *many) readL2(ctx context.Context, byShard map[*shards.Grant][]int) {
+func (m *many) askL2(ctx context.Context, byShard map[*shards.Grant][]int) {
 	if len(byShard) == 0 {
 		return
 	}
@@ -142,12 +141,12 @@ func (m *many) readL2(ctx context.Context, byShard map[*shards.Grant][]int) {
 	}
 	for k, g := range grants {
 		cmd, _ := cmds[k].(*redis.Cmd)
-		m.sort(g, byShard[g], asked[k], cmd)
+		m.classify(g, byShard[g], asked[k], cmd)
 	}
 }
 
-// sort tells what L2 answered from what the filter excludes and what SQL must be asked.
-func (m *many) sort(g *shards.Grant, at []int, ids []model.ID, cmd *redis.Cmd) {
+// classify tells what L2 answered from what the filter excludes and what SQL must be asked.
+func (m *many) classify(g *shards.Grant, at []int, ids []model.ID, cmd *redis.Cmd) {
 	tip, entries, err := parseRead(cmd, ids)
 	if err != nil || !m.table.Holds(g) {
 		m.alone = append(m.alone, at...)

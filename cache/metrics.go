@@ -27,7 +27,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return c
 	}
 	m := &metrics{
-		sqlReads:    counter("sql_reads_total", "Statements that read items from SQL."),
+		sqlReads:    counter("sql_reads_total", "Statements sent to SQL for requests: reads of one item, of many, and of lists."),
 		events:      counter("events_total", "Events of all shards that were applied."),
 		eventErrors: counter("event_errors_total", "Reads of the event streams that failed."),
 		gaps:        counter("event_gaps_total", "Times that a shard had to be followed anew because events were missed."),
@@ -46,7 +46,7 @@ func (m *metrics) counts() map[string]int64 {
 	counts := make(map[string]int64, tiers)
 	for t := range tiers {
 		if n := m.answers[t].Load(); n > 0 {
-			counts[model.Tier(t).String()] = n //nolint:gosec // a handful of tiers
+			counts[model.Tier(t).String()] = n
 		}
 	}
 	return counts
@@ -58,7 +58,7 @@ func (m *metrics) follow(reg prometheus.Registerer, l1 *L1, filter *Filter, over
 		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "zmsg", Subsystem: "cache", Name: "answers_total",
 			Help: "Reads of items by the tier that answered.", ConstLabels: prometheus.Labels{"tier": model.Tier(t).String()},
-		}, //nolint:gosec // a handful
+		},
 			func() float64 { return float64(m.answers[t].Load()) }))
 	}
 	gauge := func(name, help string, f func() float64) {

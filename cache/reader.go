@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -42,9 +41,6 @@ type Reader struct {
 	tailer  *Tailer
 	metrics *metrics
 }
-
-// patience is how long a read waits for a shard that is being opened before it fails.
-const patience = 5 * time.Second
 
 // attempts bounds how often a read starts over because its permission ended meanwhile.
 const attempts = 4
@@ -164,7 +160,7 @@ func (r *Reader) permission(ctx context.Context, s int, old *shards.Grant) (*sha
 	if g := r.table.Grant(s); g != nil && g != old {
 		return g, nil
 	}
-	g, err := r.table.AwaitGrant(ctx, s, old, patience)
+	g, err := r.table.AwaitGrant(ctx, s, old, shards.Patience)
 	if err != nil && r.table.Away(s) {
 		return nil, nil
 	}
@@ -216,7 +212,6 @@ func (r *Reader) lookupUnder(ctx context.Context, g *shards.Grant, id model.ID) 
 	}
 	row.ID = id
 	a.item, a.tier = row, model.TierSQL
-	r.metrics.sqlReads.Inc()
 	if err := failpoint.Hit("read.before_fill"); err != nil {
 		return answer{}, err
 	}
@@ -243,7 +238,7 @@ func (r *Reader) readCmd(ctx context.Context, g *shards.Grant, ids []model.ID) *
 }
 
 func parseRead(cmd *redis.Cmd, ids []model.ID) (uint64, []*keyspace.Entry, error) {
-	reply, err := cmd.Slice()
+	reply, err := keyspace.ReplyOf(cmd)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -263,7 +258,7 @@ func parseRead(cmd *redis.Cmd, ids []model.ID) (uint64, []*keyspace.Entry, error
 		}
 		entries[i] = &e
 	}
-	return uint64(tip), entries, nil //nolint:gosec // sequences are not negative
+	return uint64(tip), entries, nil
 }
 
 // redisError tells a refusal, and the caller's own end, from trouble with the connection.

@@ -195,7 +195,7 @@ func (t *Tailer) take(g *shards.Grant, events []redis.XMessage) {
 	}
 	for _, m := range events {
 		v, ok := keyspace.ParseStreamID(m.ID)
-		if !ok || v.Epoch() != g.Epoch || uint64(v.Seq()) != c.seq+1 { //nolint:gosec // not negative
+		if !ok || v.Epoch() != g.Epoch || uint64(v.Seq()) != c.seq+1 {
 			t.metrics.gaps.Inc()
 			t.log.Info("events were missed; following the shard anew", zap.Int("shard", g.Shard), zap.String("event", m.ID))
 			t.unfollow(g) // or the same events would come again at once

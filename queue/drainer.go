@@ -20,24 +20,24 @@ import (
 // Drainer brings the queued writes of the shards that fall to this replica to SQL. It starts at once
 // when a write arrives while it is idle; what arrives while it works is one batch of the next round.
 type Drainer struct {
-	cfg     Config
-	space   *keyspace.Space
-	table   *shards.Table
-	redis   *redisconn.Conn
-	commits Committer
-	shards  Positions
-	rows    Rows
-	log     *zap.Logger
-	entries shards.Expiry
-	events  int64
-	metrics *metrics
+	cfg        Config
+	space      *keyspace.Space
+	table      *shards.Table
+	redis      *redisconn.Conn
+	commits    Committer
+	positions  Positions
+	rows       Rows
+	log        *zap.Logger
+	entries    shards.Expiry
+	eventsKept int64
+	metrics    *metrics
 
 	workers []*worker
 	loop    *lifecycle.Loop
 	started atomic.Bool
 
-	mu       sync.Mutex
-	position map[int]mark // up to where SQL is known to hold each shard's writes
+	mu    sync.Mutex
+	marks map[int]mark // up to where SQL is known to hold each shard's writes
 }
 
 // mark is a position, up to where the stream was trimmed, and the epoch in which they were learned.
@@ -65,8 +65,8 @@ type DrainerDeps struct {
 func NewDrainer(cfg Config, d DrainerDeps) *Drainer {
 	dr := &Drainer{
 		cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis,
-		commits: d.Commits, shards: d.Shards, rows: d.Rows, log: d.Log,
-		entries: d.Entries, events: d.EventsKept, position: make(map[int]mark),
+		commits: d.Commits, positions: d.Shards, rows: d.Rows, log: d.Log,
+		entries: d.Entries, eventsKept: d.EventsKept, marks: make(map[int]mark),
 	}
 	dr.metrics = newMetrics(d.Registerer)
 	runs := []func(context.Context){dr.sweep, dr.collectTombstones}
@@ -150,21 +150,21 @@ func (d *Drainer) sweep(ctx context.Context) {
 func (d *Drainer) after(g *shards.Grant) model.Version {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m := d.position[g.Shard]
+	m := d.marks[g.Shard]
 	if m.epoch != g.Epoch {
 		m = mark{epoch: g.Epoch}
 	}
 	m.position = max(m.position, d.table.Position(g.Shard))
-	d.position[g.Shard] = m
+	d.marks[g.Shard] = m
 	return m.position
 }
 
 func (d *Drainer) committed(g *shards.Grant, v model.Version) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if m := d.position[g.Shard]; m.epoch == g.Epoch && m.position < v {
+	if m := d.marks[g.Shard]; m.epoch == g.Epoch && m.position < v {
 		m.position = v
-		d.position[g.Shard] = m
+		d.marks[g.Shard] = m
 	}
 }
 
@@ -172,32 +172,32 @@ func (d *Drainer) committed(g *shards.Grant, v model.Version) {
 func (d *Drainer) untrimmed(g *shards.Grant, v model.Version) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m := d.position[g.Shard]
+	m := d.marks[g.Shard]
 	return m.epoch == g.Epoch && m.trimmed < v
 }
 
 func (d *Drainer) trimmed(g *shards.Grant, v model.Version) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if m := d.position[g.Shard]; m.epoch == g.Epoch {
+	if m := d.marks[g.Shard]; m.epoch == g.Epoch {
 		m.trimmed = max(m.trimmed, v)
-		d.position[g.Shard] = m
+		d.marks[g.Shard] = m
 	}
 }
 
 // refresh reads the positions of shards whose batch was refused: another drainer was there, or the
 // epoch has changed, which the Keeper will notice too.
 func (d *Drainer) refresh(ctx context.Context) error {
-	all, err := d.shards.All(ctx)
+	all, err := d.positions.All(ctx)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, sh := range all {
-		if m := d.position[sh.Shard]; m.epoch == sh.Epoch && m.position < sh.Position {
+		if m := d.marks[sh.Shard]; m.epoch == sh.Epoch && m.position < sh.Position {
 			m.position = sh.Position
-			d.position[sh.Shard] = m
+			d.marks[sh.Shard] = m
 		}
 	}
 	d.table.Poke()

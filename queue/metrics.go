@@ -56,7 +56,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) observe(writes, _ int, took time.Duration) {
+func (m *metrics) observe(writes int, took time.Duration) {
 	m.drained.Add(int64(writes))
 	m.writes.Add(float64(writes))
 	m.size.Observe(float64(writes))

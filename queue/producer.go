@@ -46,13 +46,6 @@ func NewProducer(cfg Config, d ProducerDeps) *Producer {
 	}
 }
 
-const (
-	// patience is how long a write waits for a shard that is being opened.
-	patience = 5 * time.Second
-	// attempts bounds how often one write is tried again after an answer that says nothing was done.
-	attempts = 6
-)
-
 // Durability names what a queued write survives.
 func (p *Producer) Durability() string { return p.cfg.Durability }
 
@@ -68,64 +61,63 @@ func (p *Producer) Ready(store model.Store) error {
 }
 
 // Write runs the write script until it has an outcome. An error means that the outcome is unknown.
-func (p *Producer) Write(ctx context.Context, w *model.Write) (model.WriteResult, error) {
+func (p *Producer) Write(ctx context.Context, w *model.Write) (res model.WriteResult, err error) {
 	s := p.space.Shard(w.ID)
-	c := call{Write: w, keys: []string{p.space.Meta(s), p.space.Entry(s, w.ID), p.space.Queue(s), p.space.Events(s), p.space.Gen(s)}}
-	g := p.table.Grant(s)
-	for range attempts {
-		if g == nil {
-			var err error
-			if g, err = p.table.AwaitGrant(ctx, s, nil, patience); err != nil {
-				return model.WriteResult{}, err
-			}
+	keys := []string{p.space.Meta(s), p.space.Entry(s, w.ID), p.space.Queue(s), p.space.Events(s), p.space.Gen(s)}
+	err = p.table.Under(ctx, s, func(g *shards.Grant) error {
+		c := call{Write: w, keys: keys}
+		if tip, ok := p.loader.Guess(g, w.ID); ok {
+			c.remember(g, tip, &model.Item{ID: w.ID})
 		}
-		if c.snapshotOf != g {
-			c.forget()
-			if tip, ok := p.loader.Guess(g, w.ID); ok {
-				c.remember(g, tip, &model.Item{ID: w.ID})
-			}
+		var reply keyspace.Reply
+		if reply, err = p.runLoaded(ctx, g, &c); err != nil {
+			return err
 		}
-		reply, err := p.run(ctx, g, &c)
-		if keyspace.Refused(err) { // nothing was done: find out where the shard's home is, try there
-			p.table.Doubt(g)
-			if g, err = p.table.AwaitGrant(ctx, s, g, patience); err != nil {
-				return model.WriteResult{}, err
-			}
-			continue
+		res, err = p.finish(g, w, reply)
+		return err
+	})
+	return res, err
+}
+
+// loads bounds how often one write looks in SQL for an item that changes meanwhile.
+const loads = 6
+
+// runLoaded runs the script, with what is known of the item where the script must know it.
+func (p *Producer) runLoaded(ctx context.Context, g *shards.Grant, c *call) (keyspace.Reply, error) {
+	for range loads {
+		reply, err := p.run(ctx, g, c)
+		switch {
+		case keyspace.Refused(err):
+			return nil, err
+		case err != nil:
+			return nil, model.NewUnavailable("the queue did not answer; the outcome is unknown", err)
 		}
+		tip, load := needsLoad(reply)
+		if !load {
+			return reply, nil
+		}
+		it, err := p.loader.Load(ctx, g, c.ID, tip)
 		if err != nil {
-			return model.WriteResult{}, model.NewUnavailable("the queue did not answer; the outcome is unknown", err)
+			return nil, err
 		}
-		if tip, load := reply.load(); load {
-			it, err := p.loader.Load(ctx, g, w.ID, tip)
-			if err != nil {
-				return model.WriteResult{}, err
-			}
-			c.remember(g, tip, &it)
-			continue
-		}
-		return p.finish(g, w, reply)
+		c.remember(g, tip, &it)
 	}
-	return model.WriteResult{}, model.NewUnavailable("the item changes too fast", nil)
+	return nil, model.NewUnavailable("the item changes too fast", nil)
 }
 
 // call is a write on its way, with what is known of an item that L2 does not hold.
 type call struct {
 	*model.Write
-	keys       []string
-	snapshotOf *shards.Grant
-	tip        string
-	snapshot   []byte
+	keys     []string
+	tip      string
+	snapshot []byte
 }
-
-func (c *call) forget() { c.snapshotOf, c.tip, c.snapshot = nil, "", nil }
 
 func (c *call) remember(g *shards.Grant, tip uint64, it *model.Item) {
-	c.snapshotOf, c.tip = g, strconv.FormatUint(tip, 10)
-	c.snapshot = keyspace.AppendSnapshot(nil, it, g.Epoch)
+	c.tip, c.snapshot = strconv.FormatUint(tip, 10), keyspace.AppendSnapshot(nil, it, g.Epoch)
 }
 
-func (p *Producer) run(ctx context.Context, g *shards.Grant, c *call) (writeReply, error) {
+func (p *Producer) run(ctx context.Context, g *shards.Grant, c *call) (keyspace.Reply, error) {
 	op := "v"
 	if c.Op == model.OpDelete {
 		op = "d"
@@ -140,11 +132,7 @@ func (p *Producer) run(ctx context.Context, g *shards.Grant, c *call) (writeRepl
 	if err := failpoint.Hit("write.after_script"); err != nil {
 		return nil, err
 	}
-	reply, err := cmd.Slice()
-	if err == nil && len(reply) == 0 {
-		err = errors.New("empty reply of the write script")
-	}
-	return reply, err
+	return keyspace.ReplyOf(cmd)
 }
 
 // condition is a write's precondition as the script reads it.
@@ -169,68 +157,49 @@ func condition(c model.Cond) string {
 	}
 }
 
-// writeReply is the reply of the write script, see lua/write.lua.
-type writeReply []any
-
-func (r writeReply) text(i int) string {
-	if i < len(r) {
-		if s, ok := r[i].(string); ok {
-			return s
-		}
-	}
-	return ""
-}
-
-func (r writeReply) number(i int) int64 {
-	if i < len(r) {
-		if n, ok := r[i].(int64); ok {
-			return n
-		}
-	}
-	return 0
-}
-
-func (r writeReply) load() (tip uint64, ok bool) {
-	return uint64(r.number(1)), r.text(0) == "load" //nolint:gosec // sequences are not negative
+// needsLoad reports whether the script must know the item, and at which event tip it missed it.
+func needsLoad(r keyspace.Reply) (tip uint64, ok bool) {
+	return uint64(r.Number(1)), r.Text(0) == "load"
 }
 
 // finish turns a reply into a result. A write that was made is told to the caches first.
-func (p *Producer) finish(g *shards.Grant, w *model.Write, r writeReply) (model.WriteResult, error) {
+func (p *Producer) finish(g *shards.Grant, w *model.Write, r keyspace.Reply) (model.WriteResult, error) {
 	res := model.WriteResult{ID: w.ID}
 	var err error
-	switch r.text(0) {
+	switch r.Text(0) {
 	case "ok":
-		created, perr := strconv.ParseInt(r.text(2), 10, 64)
-		author, perr2 := strconv.ParseInt(r.text(4), 10, 64)
+		created, perr := strconv.ParseInt(r.Text(2), 10, 64)
+		author, perr2 := strconv.ParseInt(r.Text(4), 10, 64)
 		if err = errors.Join(perr, perr2); err != nil {
 			return res, fmt.Errorf("reply of the write script: %w", err)
 		}
 		res.Outcome = model.OutcomeApplied
-		res.Version = model.NewVersion(g.Epoch, r.number(1))
+		res.Version = model.NewVersion(g.Epoch, r.Number(1))
 		res.CreatedAt, res.UpdatedAt = time.UnixMilli(created).UTC(), w.At
-		res.Created = r.number(3) == 0
+		res.Created = r.Number(3) == 0
 		p.observer.Wrote(g, &model.Item{ID: w.ID, AuthorID: model.ID(author), Version: res.Version, Deleted: w.Op == model.OpDelete})
 		p.drainer.Wake(g.Shard)
 	case "none":
 		res.Outcome = model.OutcomeUnchanged
-		version, verr := keyspace.ParseHex(r.text(1))
-		author, perr := strconv.ParseInt(r.text(2), 10, 64)
-		res.Version, err = version, errors.Join(verr, perr)
-		gone := model.Item{ID: w.ID, AuthorID: model.ID(author), Version: res.Version, Deleted: true}
-		p.observer.Wrote(g, &gone) // another replica has deleted it, and this one may not have heard
+		version, verr := keyspace.ParseHex(r.Text(1))
+		author, perr := strconv.ParseInt(r.Text(2), 10, 64)
+		if res.Version, err = version, errors.Join(verr, perr); err == nil {
+			// Another replica may have deleted it, unheard of by this one.
+			p.observer.Wrote(g, &model.Item{ID: w.ID, AuthorID: model.ID(author), Version: version, Deleted: true})
+		}
 	case "cond":
 		res.Outcome = model.OutcomeCondFailed
-		res.Version, err = keyspace.ParseHex(r.text(1))
+		res.Version, err = keyspace.ParseHex(r.Text(1))
 	case "author":
 		res.Outcome = model.OutcomeAuthorConflict
 	case "reused":
 		res.Outcome = model.OutcomeKeyReused
 	case "replay":
-		if res, err = parseReplay(r.text(1)); err == nil { // another replica may have made the write
+		if res, err = parseReplay(r.Text(1)); err == nil { // another replica may have made the write
 			p.observer.Wrote(g, &model.Item{ID: res.ID, AuthorID: w.AuthorID, Version: res.Version, Deleted: w.Op == model.OpDelete})
 		}
 	default:
-		err = fmt.Errorf("reply of the write script: %q", r.text(0))
+		err = fmt.Errorf("reply of the write script: %q", r.Text(0))
 	}
 	if err != nil {
 		return res, err
@@ -301,33 +270,26 @@ func (p *Producer) stored(ctx context.Context, id model.ID, v model.Version) (bo
 }
 
 // Remember stores result under key unless the key is known, and returns what is stored.
-func (p *Producer) Remember(ctx context.Context, key string, result []byte) ([]byte, bool, error) {
+func (p *Producer) Remember(ctx context.Context, key string, result []byte) (stored []byte, replayed bool, err error) {
 	s := p.space.ShardOfKey(key)
-	var refused *shards.Grant
-	for range attempts {
-		g, err := p.table.AwaitGrant(ctx, s, refused, patience)
-		if err != nil {
-			return nil, false, err
-		}
+	err = p.table.Under(ctx, s, func(g *shards.Grant) error {
 		cmd := g.Scripts.Cmd(ctx, keyspace.Recall, []string{p.space.Meta(s)},
 			g.Epoch, p.space.Prefix(s), key, result, int64(p.cfg.IdempotencyTTL/time.Second))
-		err = p.pipe.Do(ctx, cmd)
-		if keyspace.Refused(err) {
-			p.table.Doubt(g)
-			refused = g
-			continue
+		err := p.pipe.Do(ctx, cmd)
+		switch {
+		case keyspace.Refused(err):
+			return err
+		case err != nil:
+			return model.NewUnavailable("the answer could not be stored under its key", err)
 		}
+		reply, err := keyspace.ReplyOf(cmd)
 		if err != nil {
-			return nil, false, model.NewUnavailable("the answer could not be stored under its key", err)
+			return fmt.Errorf("recall script: %w", err)
 		}
-		reply, err := cmd.Slice()
-		if err != nil {
-			return nil, false, fmt.Errorf("reply of the recall script: %w", err)
+		if stored, replayed = result, reply.Number(0) == 1; replayed {
+			stored = []byte(reply.Text(1))
 		}
-		if known := writeReply(reply); known.number(0) == 1 {
-			return []byte(known.text(1)), true, nil
-		}
-		return result, false, nil
-	}
-	return nil, false, model.NewUnavailable("the shard keeps moving", nil)
+		return nil
+	})
+	return stored, replayed, err
 }

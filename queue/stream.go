@@ -181,7 +181,7 @@ func (d *Drainer) releaseCmd(ctx context.Context, p part) *redis.Cmd {
 	s := p.grant.Shard
 	args := make([]any, 0, 9+len(p.writes))
 	args = append(args, p.grant.Epoch, keyspace.Hex(p.to), keyspace.StreamID(p.to), d.space.Prefix(s),
-		d.entries.Value.Milliseconds(), d.entries.Deletion.Milliseconds(), releaseChunk, d.events)
+		d.entries.Value.Milliseconds(), d.entries.Deletion.Milliseconds(), releaseChunk, d.eventsKept)
 	if len(p.writes) > 0 {
 		args = append(args, keyspace.Hex(p.from))
 	} else {
@@ -194,17 +194,16 @@ func (d *Drainer) releaseCmd(ctx context.Context, p part) *redis.Cmd {
 }
 
 func (d *Drainer) released(p part, cmd *redis.Cmd) (more bool, err error) {
-	reply, err := cmd.Slice()
+	r, err := keyspace.ReplyOf(cmd)
 	if err != nil {
 		return false, err
 	}
-	r := writeReply(reply)
-	up, err := keyspace.ParseHex(r.text(0))
+	up, err := keyspace.ParseHex(r.Text(0))
 	if err != nil {
 		return false, err
 	}
 	d.table.Released(p.grant, up)
-	return r.number(1) == 1, nil
+	return r.Number(1) == 1, nil
 }
 
 // trim drops released entries from the streams, also what a crash has left behind. Readers begin after

@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/zmsg/zmsg/internal/failpoint"
-	"github.com/zmsg/zmsg/internal/shards"
 	"github.com/zmsg/zmsg/model"
 )
 
@@ -18,13 +17,14 @@ import (
 // one worker waits for SQL another may read or release.
 type worker struct {
 	*Drainer
-	signal chan struct{}
-	late   *time.Timer
-
-	mu       sync.Mutex
-	dirty    map[int]struct{}
-	later    map[int]expected
+	signal   chan struct{}
 	perShard int // how many writes to ask one shard for, after the sizes seen
+	writes   int // of the last round
+
+	mu    sync.Mutex // guards what is below
+	dirty map[int]struct{}
+	later map[int]expected
+	late  *time.Timer // calls promote; nil while nobody waits
 }
 
 func newWorker(d *Drainer) *worker {
@@ -159,12 +159,8 @@ func (w *worker) finish(ctx context.Context) error {
 				w.wake(s)
 			}
 		}
-		before := w.metrics.drained.Load()
-		if err := w.round(ctx, w.take()); err != nil {
+		if err := w.round(ctx, w.take()); err != nil || w.writes == 0 {
 			return err
-		}
-		if w.metrics.drained.Load() == before {
-			return nil
 		}
 	}
 }
@@ -173,10 +169,12 @@ func (w *worker) finish(ctx context.Context) error {
 // more than one round takes are woken again.
 func (w *worker) round(ctx context.Context, list []int) error {
 	began := time.Now()
+	w.writes = 0
 	batch, err := w.read(ctx, list)
 	if err != nil {
 		return err
 	}
+	w.writes = batch.writes
 	if len(batch.parts) > 0 {
 		if err := w.commit(ctx, batch); err != nil {
 			return err
@@ -193,7 +191,7 @@ func (w *worker) round(ctx context.Context, list []int) error {
 	}
 	w.trim(ctx, batch)
 	if n := batch.writes; n > 0 {
-		w.metrics.observe(n, len(batch.items), time.Since(began))
+		w.metrics.observe(n, time.Since(began))
 	}
 	for _, s := range batch.more {
 		w.wake(s)
@@ -226,64 +224,4 @@ func (w *worker) commit(ctx context.Context, b *batch) error {
 		}
 	}
 	return nil
-}
-
-// part is what a batch holds of one shard.
-type part struct {
-	grant    *shards.Grant
-	from, to model.Version
-	writes   []model.Item // in the order of their versions
-}
-
-// batch is one round: parts to commit, and shards whose release was found unfinished.
-type batch struct {
-	parts   []part
-	settled []part // nothing to commit; released up to from
-	more    []int
-	items   []model.Item // merged: the newest write of every item, sorted by ID
-	writes  int
-}
-
-// merge keeps the newest write of every item. Sorted rows keep concurrent transactions from
-// deadlocking on each other.
-func (b *batch) merge() {
-	newest := make(map[model.ID]int)
-	b.items, b.writes = b.items[:0], 0
-	for _, p := range b.parts {
-		b.writes += len(p.writes)
-		for _, it := range p.writes {
-			if i, ok := newest[it.ID]; ok {
-				b.items[i] = it
-				continue
-			}
-			newest[it.ID] = len(b.items)
-			b.items = append(b.items, it)
-		}
-	}
-	slices.SortFunc(b.items, func(x, y model.Item) int {
-		switch {
-		case x.ID < y.ID:
-			return -1
-		case x.ID > y.ID:
-			return 1
-		default:
-			return 0
-		}
-	})
-}
-
-func (b *batch) transaction() *model.Batch {
-	tx := &model.Batch{Items: b.items}
-	for _, p := range b.parts {
-		tx.Advances = append(tx.Advances, model.Advance{
-			Shard: p.grant.Shard, Epoch: p.grant.Epoch,
-			Home: p.grant.Scripts.Process, From: p.from, To: p.to,
-		})
-	}
-	return tx
-}
-
-func (b *batch) drop(refused []int) {
-	b.parts = slices.DeleteFunc(b.parts, func(p part) bool { return slices.Contains(refused, p.grant.Shard) })
-	b.merge()
 }

@@ -103,7 +103,7 @@ func TestEntriesHaveTheirDocumentedForm(t *testing.T) {
 	if long := AppendSnapshot(nil, &model.Item{
 		ID: math.MaxInt64, AuthorID: math.MaxInt64, Kind: strings.Repeat("k", 64), Version: 1,
 		CreatedAt: time.UnixMilli(math.MaxInt64), UpdatedAt: time.UnixMilli(math.MaxInt64),
-	}, model.MaxEpoch); len(long) > EntryPeek || len(long) > 256 { // the write script looks at 256 bytes
+	}, model.MaxEpoch); len(long) > entryPeek || len(long) > 256 { // the write script looks at 256 bytes
 		t.Errorf("an entry without content has %d bytes", len(long))
 	}
 }

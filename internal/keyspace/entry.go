@@ -28,8 +28,8 @@ const (
 	stampHex    = 6
 	recordHeads = 4 // fields before the content
 
-	// EntryPeek is how many bytes of an entry hold everything but its content.
-	EntryPeek = headSize + 19 + 1 + 64 + 1 + 19 + 1 + 19 + 1
+	// entryPeek is how many bytes of an entry hold everything but its content: the write script reads no more.
+	entryPeek = headSize + 19 + 1 + 64 + 1 + 19 + 1 + 19 + 1
 )
 
 // Flags of an entry.
@@ -158,7 +158,7 @@ func ParseEntry(id model.ID, b []byte) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("keyspace: entry of %s is damaged: stamp: %w", id, err)
 	}
-	e := Entry{Pinned: b[0] == flagPinned, Absent: b[1] == typeAbsent, Stamp: int64(stamp)} //nolint:gosec // 24 bits
+	e := Entry{Pinned: b[0] == flagPinned, Absent: b[1] == typeAbsent, Stamp: int64(stamp)}
 	e.Item.ID = id
 	switch {
 	case e.Absent && ver == 0 && len(b) == headSize:

@@ -13,7 +13,7 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// Name is the name of a script, the stem of its file in lua/.
+// Name is one of the scripts.
 type Name int
 
 // The scripts. Each one but Open compares the shard's epoch with the caller's and answers STALE when
@@ -91,8 +91,8 @@ func (sc *Scripts) Cmd(ctx context.Context, n Name, keys []string, args ...any) 
 }
 
 // Refused reports whether Redis refused a script without having done anything, because the shard's
-// epoch is another one (STALE), the process is not the one that was opened (NOSCRIPT), or it is no
-// master any more (READONLY).
+// epoch is another one (STALE), the process is not the one that was opened (NOSCRIPT), it is no master any
+// more (READONLY), or serves the shard no more (MOVED).
 func Refused(err error) bool {
 	if err == nil {
 		return false

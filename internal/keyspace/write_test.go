@@ -268,3 +268,20 @@ func TestWriteIdempotencyKeysOutliveTheEndOfTheirPeriodByOne(t *testing.T) {
 	}
 	h.mustWrite(w) // forgotten by now: a write like any other
 }
+
+// Whatever the present period is, by another setting or after a long rest, older ones do not stay.
+func TestWriteDropsPeriodsOfAnySetting(t *testing.T) {
+	t.Parallel()
+	for name, periods := range map[string]int64{"Idle": 1000, "Longer": -1000} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newShard(t)
+			h.mustWrite(h.absent(write{id: 7, author: 9, key: "first", print: "print"}))
+			h.age(periods)
+			h.mustWrite(h.absent(write{id: 8, author: 9, key: "second", print: "print"}))
+			if keys := h.c.Keys(t.Context(), h.sp.Prefix(h.s)+"k:*").Val(); len(keys) != 1 {
+				t.Errorf("periods kept: %v", keys)
+			}
+		})
+	}
+}

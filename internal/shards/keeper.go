@@ -199,7 +199,8 @@ func (k *Keeper) beat(ctx context.Context) error {
 	return nil
 }
 
-// Policy returns Redis's eviction policy as last seen, "" before the first look.
+// Policy returns Redis's eviction policy as last seen, "" before the first look. Of several processes'
+// it is one that may take queued writes, if any may.
 func (k *Keeper) Policy() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()

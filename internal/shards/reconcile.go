@@ -3,6 +3,9 @@ package shards
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,7 +19,7 @@ import (
 // reconcile compares what SQL says of every shard with the Redis process that serves it now.
 func (k *Keeper) reconcile(ctx context.Context) {
 	hb := k.heartbeat()
-	homes := k.homes(ctx)
+	homes := k.look(ctx)
 	k.probeAll(ctx)
 	if ctx.Err() != nil {
 		return
@@ -157,60 +160,88 @@ func (k *Keeper) enterAll(ctx context.Context, list []model.Shard) {
 	_ = group.Wait() // its functions return no error
 }
 
-// homes returns the process that serves each shard now, "" where that cannot be told.
-func (k *Keeper) homes(ctx context.Context) []string {
+// node is what one Redis process answered when it was looked at.
+type node struct {
+	process string // "" if it cannot be a home: out of reach, or no master
+	policy  string
+	err     error
+}
+
+// look asks the processes that serve the shards who they are. It marks the shards whose process does not
+// answer as away, and returns the process of each, "" where it cannot be a home.
+func (k *Keeper) look(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	homes := make([]string, k.Space.Shards())
-	known := make(map[any]string) // by node
-	var trouble error
-	for s := range homes {
-		node, err := k.Redis.Node(ctx, k.Space.Meta(s))
+	asked := make(map[*redis.Client]node)
+	found := make([]node, k.Space.Shards())
+	for s := range found {
+		client, err := k.Redis.Node(ctx, k.Space.Meta(s))
 		if err != nil {
-			trouble = err
+			found[s].err = err
 			continue
 		}
-		process, asked := known[node]
-		if !asked {
-			process, err = k.identify(ctx, k.Space.Meta(s))
-			known[node] = process
+		n, known := asked[client]
+		if !known {
+			n = k.identify(ctx, k.Space.Meta(s))
+			asked[client] = n
 		}
-		if err != nil {
-			trouble = err
-		}
-		homes[s] = process
+		found[s] = n
 	}
-	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
-		return homes
+	homes := make([]string, len(found))
+	for s, n := range found {
+		homes[s] = n.process
 	}
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		k.notice(found)
+	}
+	return homes
+}
+
+// notice keeps what a look has found, and tells of a change.
+func (k *Keeper) notice(found []node) {
 	was := k.Table.RedisDown()
-	for s, process := range homes {
-		k.Table.rows[s].away.Store(process == "" && trouble != nil)
+	var trouble error
+	policy := ""
+	for s, n := range found {
+		k.Table.setAway(s, n.err != nil)
+		if n.err != nil {
+			trouble = n.err
+		}
+		if n.policy != "" && !strings.HasPrefix(policy, evictsAll) {
+			policy = n.policy
+		}
 	}
+	k.mu.Lock()
+	if policy != "" {
+		k.policy = policy
+	}
+	maps.DeleteFunc(k.scripts, func(process string, _ *keyspace.Scripts) bool {
+		return !slices.ContainsFunc(found, func(n node) bool { return n.process == process || n.err != nil }) &&
+			!slices.ContainsFunc(k.last.Shards, func(sh model.Shard) bool { return sh.Home == process })
+	})
+	k.mu.Unlock()
 	switch is := k.Table.RedisDown(); {
 	case is > 0 && was == 0:
 		k.Log.Warn("Redis is out of reach; writes are refused, reads go to the database", zap.Int("shards", is), zap.Error(trouble))
 	case is == 0 && was > 0:
 		k.Log.Info("Redis is back")
 	}
-	return homes
 }
 
-// identify names the process that serves key, "" if it cannot be the home.
-func (k *Keeper) identify(ctx context.Context, key string) (string, error) {
+// evictsAll begins the names of the eviction policies that may take queued writes.
+const evictsAll = "allkeys-"
+
+func (k *Keeper) identify(ctx context.Context, key string) node {
 	id, err := k.Redis.Identity(ctx, key)
-	if err != nil {
-		return "", err
+	n := node{policy: id.MaxMemoryPolicy, err: err}
+	if err == nil && id.Role == "master" {
+		n.process = id.Process
 	}
-	k.mu.Lock()
-	k.policy = id.MaxMemoryPolicy
-	k.mu.Unlock()
-	if id.Role != "master" {
-		return "", nil
-	}
-	return id.Process, nil
+	return n
 }
 
+// scriptsFor returns the scripts of a process. They are kept as long as the process is seen, or named by
+// SQL.
 func (k *Keeper) scriptsFor(process string) (*keyspace.Scripts, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

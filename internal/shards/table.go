@@ -147,6 +147,17 @@ func (t *Table) SQLDown() bool { return t.sqlDown.Load() }
 // Away reports whether the last look found the Redis process of the shard out of reach.
 func (t *Table) Away(s int) bool { return t.rows[s].away.Load() }
 
+// setAway keeps whether the shard's process answers. Nobody waits for one that does not.
+func (t *Table) setAway(s int, away bool) {
+	r := &t.rows[s]
+	if r.away.Swap(away) == away {
+		return
+	}
+	r.mu.Lock()
+	r.broadcast()
+	r.mu.Unlock()
+}
+
 // RedisDown reports for how many shards the last look found Redis out of reach.
 func (t *Table) RedisDown() int {
 	n := 0

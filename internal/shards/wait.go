@@ -4,12 +4,42 @@ import (
 	"context"
 	"time"
 
+	"github.com/zmsg/zmsg/internal/keyspace"
 	"github.com/zmsg/zmsg/model"
 )
+
+const (
+	// Patience is how long a request waits for a shard that is being opened. An opening waits for other
+	// replicas' permissions, which last three seconds unless configured otherwise.
+	Patience = 5 * time.Second
+	// attempts bounds how often one request is sent to another home.
+	attempts = 4
+)
+
+// Under calls f with the permission for a shard. When Redis refuses f's script, so that nothing was done,
+// the permission is given up and f called again with the next one.
+func (t *Table) Under(ctx context.Context, s int, f func(g *Grant) error) error {
+	var refused *Grant
+	for range attempts {
+		g, err := t.AwaitGrant(ctx, s, refused, Patience)
+		if err != nil {
+			return err
+		}
+		if err = f(g); !keyspace.Refused(err) {
+			return err
+		}
+		t.Doubt(g)
+		refused = g
+	}
+	return model.NewUnavailable("the shard keeps moving", nil)
+}
 
 // AwaitGrant returns the permission for a shard as soon as there is one that is not old (nil: any).
 // It gives up after patience, or at once when Redis is known to be away.
 func (t *Table) AwaitGrant(ctx context.Context, s int, old *Grant, patience time.Duration) (*Grant, error) {
+	if g := t.Grant(s); g != nil && g != old {
+		return g, nil
+	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {

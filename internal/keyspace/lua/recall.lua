@@ -7,7 +7,11 @@ local known = redis.call('HGET', ARGV[2] .. 'k:' .. bucket, ARGV[3])
   or redis.call('HGET', ARGV[2] .. 'k:' .. (bucket - 1), ARGV[3])
 if known then return { 1, known } end
 redis.call('HSET', ARGV[2] .. 'k:' .. bucket, ARGV[3], ARGV[4])
-local oldest = math.max(tonumber(m[2] or bucket), bucket - 100)
-for b = oldest, bucket - 2 do redis.call('UNLINK', ARGV[2] .. 'k:' .. b) end
-redis.call('HSET', KEYS[1], 'kb', math.max(oldest, bucket - 1))
+-- What is left lies from kb to kb + 2: the last step kept the period before its own, its own, and, in case
+-- the clock had stepped back, the next. Numbers fall when the period is made longer.
+local kb = tonumber(m[2] or bucket)
+for b = kb, kb + 2 do
+  if b < bucket - 1 or b > bucket + 1 then redis.call('UNLINK', ARGV[2] .. 'k:' .. b) end
+end
+if kb ~= bucket - 1 then redis.call('HSET', KEYS[1], 'kb', bucket - 1) end
 return { 0 }

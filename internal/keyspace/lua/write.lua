@@ -63,8 +63,12 @@ redis.call('HSET', KEYS[5], ARGV[3], seq)
 if bucket then
   redis.call('HSET', ARGV[12] .. 'k:' .. bucket, ARGV[13], string.format('%s|%s|%d|%d|%s|%s|%d',
     ARGV[14], ARGV[4], epoch, seq, created, now, exists and 1 or 0))
-  local oldest = math.max(tonumber(m[3] or bucket), bucket - 100)
-  for b = oldest, bucket - 2 do redis.call('UNLINK', ARGV[12] .. 'k:' .. b) end
-  redis.call('HSET', KEYS[1], 'kb', math.max(oldest, bucket - 1))
+  -- What is left lies from kb to kb + 2: the last step kept the period before its own, its own, and, in case
+  -- the clock had stepped back, the next. Numbers fall when the period is made longer.
+  local kb = tonumber(m[3] or bucket)
+  for b = kb, kb + 2 do
+    if b < bucket - 1 or b > bucket + 1 then redis.call('UNLINK', ARGV[12] .. 'k:' .. b) end
+  end
+  if kb ~= bucket - 1 then redis.call('HSET', KEYS[1], 'kb', bucket - 1) end
 end
 return { 'ok', seq, created, exists and 1 or 0, author }
