@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 type world struct {
 	dsn   string
 	redis *testenv.Redis
+	plain *redis.Client // see client
 }
 
 func newWorld(tb testing.TB) *world {
@@ -247,7 +249,7 @@ func (w *world) sql(t *testing.T, id model.ID) row {
 	var r row
 	err = conn.QueryRow(t.Context(), "SELECT version, content, deleted FROM feeds WHERE id = $1", int64(id)).
 		Scan(&r.version, &r.content, &r.deleted)
-	if err != nil && err != pgx.ErrNoRows { //nolint:errorlint // the driver returns it bare
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		t.Fatal(err)
 	}
 	return r
@@ -268,12 +270,15 @@ func (w *world) count(t *testing.T, statement string) int64 {
 	return n
 }
 
-// client returns a plain client of the world's Redis.
+// client returns a plain client of the world's Redis. The test's goroutine alone may call it.
 func (w *world) client(tb testing.TB) *redis.Client {
 	tb.Helper()
-	c := redis.NewClient(&redis.Options{Addr: w.redis.Addr()})
-	tb.Cleanup(func() { _ = c.Close() })
-	return c
+	if addr := w.redis.Addr(); w.plain == nil || w.plain.Options().Addr != addr { // a failover changes it
+		c := redis.NewClient(&redis.Options{Addr: addr})
+		tb.Cleanup(func() { _ = c.Close() })
+		w.plain = c
+	}
+	return w.plain
 }
 
 // evictAll removes every key that Redis may evict: those with a TTL.
@@ -287,7 +292,7 @@ func (w *world) evictAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		if ttl > 0 {
-			c.Del(t.Context(), iter.Val())
+			must(t, c.Del(t.Context(), iter.Val()).Err())
 		}
 	}
 	if err := iter.Err(); err != nil {
@@ -296,18 +301,29 @@ func (w *world) evictAll(t *testing.T) {
 }
 
 // queued returns how many writes are in the streams.
-func (w *world) queued(tb testing.TB) (n int64) {
+func (w *world) queued(tb testing.TB) (n int64, err error) {
 	tb.Helper()
-	c := w.client(tb)
-	for s := range 64 {
-		n += c.XLen(tb.Context(), "zmsg:{"+strconv.Itoa(s)+"}:q").Val()
+	pipe := w.client(tb).Pipeline()
+	lengths := make([]*redis.IntCmd, testShards)
+	for s := range lengths {
+		lengths[s] = pipe.XLen(tb.Context(), "zmsg:{"+strconv.Itoa(s)+"}:q")
 	}
-	return n
+	if _, err := pipe.Exec(tb.Context()); err != nil {
+		return 0, err
+	}
+	for _, l := range lengths {
+		n += l.Val()
+	}
+	return n, nil
 }
 
+// awaitDrained waits until the queue is known to be empty: while Redis does not answer, it is not.
 func (w *world) awaitDrained(t *testing.T) {
 	t.Helper()
-	eventually(t, 20*time.Second, "the queue is drained", func() bool { return w.queued(t) == 0 })
+	eventually(t, 20*time.Second, "the queue is drained", func() bool {
+		n, err := w.queued(t)
+		return err == nil && n == 0
+	})
 }
 
 func textN(n int) string { return fmt.Sprintf("text %d", n) }
