@@ -46,7 +46,7 @@ func TestP6_AbsentItemsCostSQLAlmostNothing(t *testing.T) {
 		a.mustPut(t, newID(), 7, textN(i), delayed)
 	}
 	w.awaitDrained(t)
-	eventually(t, 5*time.Second, "the filter is complete", func() bool { return a.metric(t, "zmsg_cache_bloom_complete_shards") == 64 })
+	eventually(t, 10*time.Second, "the filter is complete", func() bool { return a.metric(t, "zmsg_cache_bloom_complete_shards") == testShards })
 	before := a.metric(t, "zmsg_cache_sql_reads_total")
 	const readers, each = 64, 500
 	var group sync.WaitGroup
@@ -117,15 +117,13 @@ func TestP10_PostgreSQLAway(t *testing.T) {
 	w := &world{dsn: pg.DSN(), redis: testenv.NewRedis(t, testenv.RedisOptions{})}
 	a, b := w.open(t), w.open(t)
 	for _, r := range []*replica{a, b} { // or the ID of a new item would have to be looked for in SQL
-		eventually(t, 5*time.Second, "the filter is complete", func() bool { return r.metric(t, "zmsg_cache_bloom_complete_shards") == 64 })
+		eventually(t, 10*time.Second, "the filter is complete", func() bool { return r.metric(t, "zmsg_cache_bloom_complete_shards") == testShards })
 	}
 	cached, cold, author := newID(), newID(), newID()
 	a.mustPut(t, cached, author, "cached", stored)
 	a.mustPut(t, cold, author, "cold", stored)
 	w.awaitDrained(t)
-	for _, id := range []model.ID{cold} {
-		w.client(t).Del(t.Context(), w.entryKey(t, id))
-	}
+	must(t, w.client(t).Del(t.Context(), w.entryKey(t, cold)).Err())
 	if err := a.Feeds.Evict(t.Context(), cold); err != nil {
 		t.Fatal(err)
 	}
@@ -133,12 +131,11 @@ func TestP10_PostgreSQLAway(t *testing.T) {
 	if err := pg.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "the outage is noticed", func() bool { return a.down("database") && b.down("database") })
-	for range 3 { // longer than a permission lasts
+	eventually(t, 10*time.Second, "the outage is noticed", func() bool { return a.down("database") && b.down("database") })
+	for noticed := time.Now(); time.Since(noticed) < 1200*time.Millisecond; { // longer than a permission lasts
 		if got := a.text(t, cached, false); got != "cached" {
 			t.Fatalf("a cached item reads %q", got)
 		}
-		<-time.After(400 * time.Millisecond)
 	}
 	began := time.Now()
 	if _, err := a.Feeds.Get(t.Context(), cold, false); !unavailable(err) {
@@ -147,7 +144,7 @@ func TestP10_PostgreSQLAway(t *testing.T) {
 	if _, err := a.Feeds.Put(t.Context(), draft(newID(), author, "x"), stored); !unavailable(err) {
 		t.Errorf("a synchronous write: %v", err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("refusals took %v", took)
 	}
 	queued := newID()
@@ -157,7 +154,7 @@ func TestP10_PostgreSQLAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.mustPut(t, cached, author, "changed", delayed)
-	eventually(t, time.Second, "the other replica follows", func() bool { return b.text(t, cached, false) == "changed" })
+	eventually(t, 2*time.Second, "the other replica follows", func() bool { return b.text(t, cached, false) == "changed" })
 	if got := b.text(t, queued, true); got != "queued" {
 		t.Errorf("read %q", got)
 	}
@@ -252,7 +249,7 @@ func TestP9_RedisGoesAndComesBack(t *testing.T) {
 					want = "after"
 				}
 				for _, r := range []*replica{a, b} {
-					eventually(t, time.Second, id.String()+" reads "+want, func() bool { return r.text(t, id, false) == want })
+					eventually(t, 10*time.Second, id.String()+" reads "+want, func() bool { return r.text(t, id, false) == want })
 					if got := r.text(t, id, true); got != want {
 						t.Fatalf("%s reads %q instead of %q", id, got, want)
 					}
@@ -277,7 +274,7 @@ func TestP9_WhileRedisIsAwayReadsGoToSQLAndWritesAreRefused(t *testing.T) {
 	id, author := newID(), newID()
 	a.mustPut(t, id, author, "stored", stored)
 	must(t, w.redis.Stop())
-	eventually(t, 5*time.Second, "the outage is noticed", func() bool { return a.down("redis") })
+	eventually(t, 10*time.Second, "the outage is noticed", func() bool { return a.down("redis") })
 	for range 5 {
 		doc, err := a.Feeds.Get(t.Context(), id, true)
 		if err != nil || textOf(t, doc) != "stored" || !doc.Bypass {
@@ -291,7 +288,7 @@ func TestP9_WhileRedisIsAwayReadsGoToSQLAndWritesAreRefused(t *testing.T) {
 		if _, err := a.Feeds.Put(t.Context(), draft(id, author, "refused"), delayed); !unavailable(err) {
 			t.Fatalf("a write: %v", err)
 		}
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("the refusal took %v", took)
 		}
 	}

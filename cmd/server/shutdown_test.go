@@ -18,7 +18,7 @@ import (
 func TestShutdownUnderLoadFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	p := launch(t, w.env("ZMSG_DRAIN_DELAY=1s")...)
+	p := launch(t, w.env("ZMSG_DRAIN_DELAY=5s")...) // the two waits below and to spare
 	node := nodeOf(t, p, newMinted())
 	ctx, balancerNotices := context.WithCancel(t.Context())
 	var sent, afterSignal atomic.Int64
@@ -46,14 +46,14 @@ func TestShutdownUnderLoadFailsNoRequest(t *testing.T) {
 	p.Terminate(t)
 	signalled.Store(true)
 	c := newClient(t)
-	eventually(t, time.Second, "readiness fails", func() bool {
+	eventually(t, 2*time.Second, "readiness fails", func() bool {
 		a, err := c.call(t.Context(), http.MethodGet, p.URL+"/readyz?verbose", "")
 		return err == nil && a.status == http.StatusServiceUnavailable && strings.Contains(a.body, "stopping")
 	})
-	eventually(t, time.Second, "requests are served after readiness has failed", func() bool { return afterSignal.Load() > 50 })
+	eventually(t, 2*time.Second, "requests are served after readiness has failed", func() bool { return afterSignal.Load() > 50 })
 	balancerNotices()
 	clients.Wait()
-	if code := p.wait(t, 15*time.Second); code != 0 {
+	if code := p.wait(t, 25*time.Second); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if !w.drained(t, w.backlog(t)) {
@@ -98,10 +98,10 @@ func TestShutdownWaitsForRequestsUnderWay(t *testing.T) {
 		}
 		answers <- a
 	}()
-	eventually(t, 5*time.Second, "the write is queued", func() bool { return !w.drained(t, w.backlog(t)) })
+	eventually(t, 10*time.Second, "the write is queued", func() bool { return !w.drained(t, w.backlog(t)) })
 	p.Terminate(t)
 	other := newClient(t)
-	eventually(t, 5*time.Second, "the listener is closed", func() bool {
+	eventually(t, 10*time.Second, "the listener is closed", func() bool {
 		_, err := other.call(t.Context(), http.MethodGet, p.URL+"/livez", "")
 		return err != nil
 	})
@@ -111,7 +111,7 @@ func TestShutdownWaitsForRequestsUnderWay(t *testing.T) {
 	if a := <-answers; a.status != http.StatusCreated {
 		t.Errorf("the request under way: %d %s", a.status, a.body)
 	}
-	if code := p.wait(t, 15*time.Second); code != 0 {
+	if code := p.wait(t, 25*time.Second); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -122,9 +122,9 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	w := newWorld(t)
 	p := launch(t, w.env("ZMSG_DRAIN_DELAY=60s")...)
 	p.Terminate(t)
-	eventually(t, 5*time.Second, "the shutdown begins", func() bool { return strings.Contains(p.logs.String(), `"msg":"stopping"`) })
+	eventually(t, 10*time.Second, "the shutdown begins", func() bool { return strings.Contains(p.logs.String(), `"msg":"stopping"`) })
 	p.Terminate(t)
-	if code := p.wait(t, 5*time.Second); code == 0 {
+	if code := p.wait(t, 10*time.Second); code == 0 {
 		t.Error("an interrupted shutdown looks like a complete one")
 	}
 }

@@ -96,21 +96,21 @@ func TestIdentityWhenRedisIsAway(t *testing.T) {
 	if err := conn.Load(t.Context(), "{1}", "x"); model.KindOf(err) != model.Unavailable {
 		t.Errorf("load: %v", err)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
 
 func TestContextDeadlineBoundsSockets(t *testing.T) {
 	t.Parallel()
-	conn := open(t, Config{Addr: []string{deaf(t)}})
+	conn := open(t, Config{Addr: []string{deaf(t)}, ReadTimeout: 30 * time.Second})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	began := time.Now()
 	if _, err := conn.Identity(ctx, "{1}"); err == nil {
 		t.Error("a deaf server answered")
 	}
-	if took := time.Since(began); took > 800*time.Millisecond {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
