@@ -33,7 +33,7 @@ func newFake(nodes int, now func() int64) *fakeNodes {
 }
 
 // realTime is the clock of time.Now, which synctest replaces.
-func realTime() int64 { return time.Now().UnixMilli() + epochMillis - 900_000_000_000 } // after Epoch for synctest too, which begins in 2000
+func realTime() int64 { return time.Now().UnixMilli() + epochMillis - 900_000_000_000 } // after our epoch for synctest too, which begins in 2000
 
 func (f *fakeNodes) setAway(away bool) {
 	f.mu.Lock()
@@ -113,4 +113,13 @@ func started(tb testing.TB, cfg Config, nodes Nodes) *Generator {
 		}
 	})
 	return g
+}
+
+// next makes one ID.
+func (g *Generator) next(ctx context.Context) (ID, error) {
+	ids, err := g.Mint(ctx, 1)
+	if err != nil {
+		return 0, err
+	}
+	return ids[0], nil
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/zmsg/zmsg/internal/lifecycle"
 )
 
 // MaxBatch is the largest number of IDs of one call.
@@ -44,8 +46,11 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Generator makes IDs. It is safe for concurrent use.
+// Generator makes IDs. It is safe for concurrent use. Start takes a node in the background, and does not
+// wait for it.
 type Generator struct {
+	*lifecycle.Loop // renews the grant
+
 	cfg   Config
 	nodes Nodes
 
@@ -56,9 +61,6 @@ type Generator struct {
 	changed chan struct{} // closed when a grant comes or is extended
 	failure error         // of the last call of nodes
 	stats   Stats
-
-	cancel context.CancelFunc
-	done   chan struct{}
 }
 
 // Stats is what a Generator has done and where it stands.
@@ -84,14 +86,9 @@ func New(cfg Config, nodes Nodes) (*Generator, error) {
 		start := time.Now()
 		cfg.Elapsed = func() time.Duration { return time.Since(start) }
 	}
-	return &Generator{cfg: cfg, nodes: nodes, changed: make(chan struct{}), clock: clock{elapsed: cfg.Elapsed}}, nil
-}
-
-// Next returns one new ID. It fails as Mint does.
-func (g *Generator) Next(ctx context.Context) (ID, error) {
-	var one [1]ID
-	_, err := g.mint(ctx, one[:0], 1)
-	return one[0], err
+	g := &Generator{cfg: cfg, nodes: nodes, changed: make(chan struct{}), clock: clock{elapsed: cfg.Elapsed}}
+	g.Loop = lifecycle.NewLoop(g.keep)
+	return g, nil
 }
 
 // Mint returns n new IDs (1 to MaxBatch) in ascending order. When none can be made it waits for at
@@ -100,11 +97,7 @@ func (g *Generator) Mint(ctx context.Context, n int) ([]ID, error) {
 	if n < 1 || n > MaxBatch {
 		return nil, fmt.Errorf("cannot make %d IDs at once: from 1 to %d", n, MaxBatch)
 	}
-	return g.mint(ctx, make([]ID, 0, n), n)
-}
-
-func (g *Generator) mint(ctx context.Context, ids []ID, n int) ([]ID, error) {
-	ids, pause, changed := g.take(ids, n)
+	ids, pause, changed := g.take(make([]ID, 0, n), n)
 	if len(ids) == n {
 		return ids, nil
 	}

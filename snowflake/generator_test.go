@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/zmsg/zmsg/internal/lifecycle"
+	"github.com/zmsg/zmsg/internal/lifecycle/lifecycletest"
 )
 
 func TestConfigIsChecked(t *testing.T) {
@@ -40,14 +43,14 @@ func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := newFake(2, realTime)
 		g := started(t, Config{}, db)
-		if id, err := g.Next(t.Context()); err != nil || !id.Parts().Time.Equal(time.UnixMilli(realTime())) {
+		if id, err := g.next(t.Context()); err != nil || !id.Parts().Time.Equal(time.UnixMilli(realTime())) {
 			t.Fatalf("%d at %+v: %v", id, id.Parts(), err)
 		}
 		time.Sleep(time.Minute) // of the bubble: many extensions
 		db.setAway(true)
 		end := g.Stats().Until
 		time.Sleep(time.UnixMilli(end.UnixMilli() - 1).Sub(time.UnixMilli(realTime())))
-		if _, err := g.Next(t.Context()); err != nil {
+		if _, err := g.next(t.Context()); err != nil {
 			t.Fatalf("in the window's last millisecond: %v", err)
 		}
 		if err := g.Ready(); err != nil {
@@ -55,7 +58,7 @@ func TestOutage(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 		asked := time.Now()
-		if id, err := g.Next(t.Context()); !errors.Is(err, ErrNoLease) || !errors.Is(err, errAway) {
+		if id, err := g.next(t.Context()); !errors.Is(err, ErrNoLease) || !errors.Is(err, errAway) {
 			t.Fatalf("beyond the window: %+v, %v", id.Parts(), err)
 		}
 		if waited := time.Since(asked); waited != 500*time.Millisecond {
@@ -118,7 +121,7 @@ func TestClockStepsBack(t *testing.T) {
 		var step time.Duration
 		db := newFake(2, func() int64 { return realTime() - step.Milliseconds() })
 		g := started(t, Config{}, db)
-		first, err := g.Next(t.Context())
+		first, err := g.next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +129,7 @@ func TestClockStepsBack(t *testing.T) {
 		step = time.Hour
 		db.mu.Unlock()
 		time.Sleep(4 * time.Second) // an extension
-		second, err := g.Next(t.Context())
+		second, err := g.next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +145,7 @@ func TestMarginDelaysFirstID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := started(t, Config{Margin: 11 * time.Second, MaxWait: time.Minute}, newFake(1, realTime))
 		begin := realTime()
-		id, err := g.Next(t.Context())
+		id, err := g.next(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,23 +158,22 @@ func TestMarginDelaysFirstID(t *testing.T) {
 	})
 }
 
+func TestGeneratorLifecycle(t *testing.T) {
+	t.Parallel()
+	lifecycletest.Stress(t, func(t *testing.T) lifecycle.Part {
+		t.Helper()
+		return generator(t, Config{}, newFake(1, realTime))
+	})
+}
+
 func TestStopFreesNode(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		db := newFake(1, realTime)
 		var last ID
 		for range 5 {
-			g := generator(t, Config{}, db)
-			if err := g.Stop(t.Context()); err != nil {
-				t.Errorf("Stop without Start: %v", err)
-			}
-			if err := g.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if g.Start(t.Context()) == nil {
-				t.Error("started twice")
-			}
-			id, err := g.Next(t.Context())
+			g := started(t, Config{}, db)
+			id, err := g.next(t.Context())
 			if err != nil || id <= last {
 				t.Fatalf("%d after %d: %v", id, last, err)
 			}
@@ -181,7 +183,7 @@ func TestStopFreesNode(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := g.Next(t.Context()); !errors.Is(err, ErrNoLease) {
+			if _, err := g.next(t.Context()); !errors.Is(err, ErrNoLease) {
 				t.Errorf("after Stop: %v", err)
 			}
 		}
@@ -193,11 +195,11 @@ func TestAllNodesTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := newFake(1, realTime)
 		holder := started(t, Config{}, db)
-		if _, err := holder.Next(t.Context()); err != nil {
+		if _, err := holder.next(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		g := started(t, Config{}, db)
-		if _, err := g.Next(t.Context()); !errors.Is(err, ErrNoNode) || !errors.Is(err, ErrNoLease) {
+		if _, err := g.next(t.Context()); !errors.Is(err, ErrNoNode) || !errors.Is(err, ErrNoLease) {
 			t.Errorf("with all nodes taken: %v", err)
 		}
 	})
@@ -221,11 +223,11 @@ func TestEndOfTime(t *testing.T) {
 	}
 }
 
-func BenchmarkNext(b *testing.B) {
+func BenchmarkMintOne(b *testing.B) {
 	g := started(b, Config{MaxWait: time.Minute}, newFake(1, realTime))
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			if _, err := g.Next(b.Context()); err != nil {
+			if _, err := g.next(b.Context()); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -2,7 +2,7 @@
 // for each of them.
 //
 //	bit 63   62 ............ 22   21 ... 12   11 ...... 0
-//	    0    ms since Epoch        node        sequence
+//	    0    ms since 2025-01-01   node        sequence
 //
 // A [Generator] holds a node for a window of time that a shared database has reserved for it, and
 // makes IDs with timestamps inside that window only. The next holder of the node begins where the
@@ -28,9 +28,6 @@ const (
 	epochMillis = 1735689600000             // 2025-01-01T00:00:00Z
 	endMillis   = epochMillis + 1<<timeBits // the first timestamp that does not fit
 )
-
-// Epoch is the time of timestamp 0: 2025-01-01T00:00:00Z.
-func Epoch() time.Time { return time.UnixMilli(epochMillis).UTC() }
 
 // ExpiresAt is when the 41 bits of time are used up: no ID can be made from then on.
 func ExpiresAt() time.Time { return time.UnixMilli(endMillis).UTC() }

@@ -14,7 +14,7 @@ func TestParts(t *testing.T) {
 		want Parts
 	}{
 		{1<<22 | 5<<12 | 9, Parts{time.Date(2025, 1, 1, 0, 0, 0, 1e6, time.UTC), 5, 9}},
-		{1, Parts{Epoch(), 0, 1}},
+		{1, Parts{time.UnixMilli(epochMillis).UTC(), 0, 1}},
 		{1<<63 - 1, Parts{ExpiresAt().Add(-time.Millisecond), 1023, 4095}},
 	} {
 		if got := tc.id.Parts(); got != tc.want {

@@ -8,32 +8,10 @@ import (
 	"time"
 )
 
-// Start takes a node in the background and keeps it until Stop; it does not wait for it. ctx gives
-// its values only. A Generator is started once.
-func (g *Generator) Start(ctx context.Context) error {
-	if g.done != nil {
-		return errors.New("the generator has been started before")
-	}
-	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	g.cancel, g.done = cancel, make(chan struct{})
-	go func() {
-		defer close(g.done)
-		g.keep(run)
-	}()
-	return nil
-}
-
 // Stop ends the making of IDs and gives the node back, so that another process can have it at once.
-// It may be called without Start, and again.
 func (g *Generator) Stop(ctx context.Context) error {
-	if g.done == nil {
-		return nil
-	}
-	g.cancel()
-	select {
-	case <-g.done:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := g.Loop.Stop(ctx); err != nil {
+		return err
 	}
 	return g.giveBack(ctx)
 }
