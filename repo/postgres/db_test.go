@@ -83,32 +83,35 @@ func TestKeywordDSN(t *testing.T) {
 	}
 }
 
-func TestRetryable(t *testing.T) {
+func TestErrorsHaveTheirKind(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		err  error
-		want bool
+		want model.Kind
 	}{
-		{nil, false},
-		{&pgconn.PgError{Code: "08006"}, true},
-		{&pgconn.PgError{Code: "40P01"}, true},
-		{&pgconn.PgError{Code: "53300"}, true},
-		{&pgconn.PgError{Code: "57P01"}, true},
-		{fmt.Errorf("wrapped: %w", &pgconn.PgError{Code: "25006"}), true},
-		{&pgconn.PgError{Code: "22021"}, false},
-		{&pgconn.PgError{Code: "23514"}, false},
-		{&pgconn.PgError{Code: "42P01"}, false},
-		{&pgconn.PgError{}, false},
-		{pgx.ErrNoRows, false},
-		{context.DeadlineExceeded, true},
-		{context.Canceled, true},
-		{errors.New("conn closed"), true},
-		{model.NewUnavailable("x", nil), true},
-		{model.NewInvalid("x", "y"), false},
+		{&pgconn.PgError{Code: "08006"}, model.Unavailable},
+		{&pgconn.PgError{Code: "40P01"}, model.Unavailable},
+		{&pgconn.PgError{Code: "53300"}, model.Unavailable},
+		{&pgconn.PgError{Code: "57P01"}, model.Unavailable},
+		{fmt.Errorf("wrapped: %w", &pgconn.PgError{Code: "25006"}), model.Unavailable},
+		{&pgconn.PgError{Code: "22021"}, model.Invalid},
+		{&pgconn.PgError{Code: "23514"}, model.Invalid},
+		{&pgconn.PgError{Code: "42P01"}, model.Internal},
+		{&pgconn.PgError{}, model.Internal},
+		{pgx.ErrNoRows, model.Internal},
+		{context.DeadlineExceeded, model.Unavailable},
+		{context.Canceled, model.Unavailable},
+		{errors.New("conn closed"), model.Unavailable},
+		{model.NewUnavailable("x", nil), model.Unavailable},
+		{fmt.Errorf("wrapped: %w", model.NewInvalid("x", "y")), model.Invalid},
 	} {
-		if got := postgres.Retryable(tc.err); got != tc.want {
-			t.Errorf("%v: retryable %v, want %v", tc.err, got, tc.want)
+		got := postgres.Translate(tc.err)
+		if model.KindOf(got) != tc.want || !errors.Is(got, tc.err) {
+			t.Errorf("%v became %v, of kind %v, want %v", tc.err, got, model.KindOf(got), tc.want)
 		}
+	}
+	if err := postgres.Translate(nil); err != nil {
+		t.Errorf("success became %v", err)
 	}
 }
 
@@ -157,7 +160,7 @@ func TestP10_DatabaseDies(t *testing.T) {
 
 func wantUnavailable(t *testing.T, call string, err error) {
 	t.Helper()
-	if model.KindOf(err) != model.Unavailable || !postgres.Retryable(err) {
+	if model.KindOf(err) != model.Unavailable {
 		t.Errorf("%s without the database: %v", call, err)
 	}
 }

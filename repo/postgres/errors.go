@@ -10,21 +10,14 @@ import (
 	"github.com/zmsg/zmsg/model"
 )
 
-// Retryable reports whether err came from trouble that may pass (connection, resources, conflicts
-// with other transactions, shutdown, a deadline), not from the values that were sent.
-func Retryable(err error) bool { return err != nil && classify(err) == model.Unavailable }
-
 // translate makes an error of the driver one of the model. It is applied once, where an exported
 // method returns.
 func translate(err error) error {
-	if err == nil {
-		return nil
-	}
 	var known *model.Error
-	if errors.As(err, &known) {
+	if err == nil || errors.As(err, &known) {
 		return err
 	}
-	switch kind := classify(err); kind {
+	switch kind := kindOf(err); kind {
 	case model.Unavailable:
 		return model.NewUnavailable("the database is not available", err)
 	case model.Invalid:
@@ -34,13 +27,9 @@ func translate(err error) error {
 	}
 }
 
-// classify sorts by SQLSTATE. What is not an answer of the server is trouble with the connection, or
+// kindOf sorts by SQLSTATE. What is not an answer of the server is trouble with the connection, or
 // a context that ended, unless it is a defect of a query of ours.
-func classify(err error) model.Kind {
-	var known *model.Error
-	if errors.As(err, &known) {
-		return known.Kind
-	}
+func kindOf(err error) model.Kind {
 	// First, because they may wrap an answer of the server, such as a refused login.
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
@@ -48,7 +37,7 @@ func classify(err error) model.Kind {
 	}
 	var answer *pgconn.PgError
 	if errors.As(err, &answer) {
-		return classifyState(answer.Code)
+		return kindOfState(answer.Code)
 	}
 	var scan pgx.ScanArgError
 	if errors.As(err, &scan) || errors.Is(err, pgx.ErrNoRows) || errors.Is(err, pgx.ErrTooManyRows) {
@@ -57,17 +46,17 @@ func classify(err error) model.Kind {
 	return model.Unavailable
 }
 
-// The SQLSTATEs outside the classes that classifyState knows.
+// The SQLSTATEs outside the classes that kindOfState knows.
 const (
-	readOnlyTransaction   = "25006" // a standby answers: the database has failed over
-	idleInTransaction     = "25P03" // we stalled, and the server rolled back
-	lockNotAvailable      = "55P03"
-	transactionRolledBack = "25P02"
+	readOnlyTransaction = "25006" // a standby answers: the database has failed over
+	idleInTransaction   = "25P03" // we stalled, and the server rolled back
+	lockNotAvailable    = "55P03"
+	failedTransaction   = "25P02" // what failed is an earlier statement of it
 )
 
-func classifyState(code string) model.Kind {
+func kindOfState(code string) model.Kind {
 	switch code {
-	case readOnlyTransaction, idleInTransaction, lockNotAvailable, transactionRolledBack:
+	case readOnlyTransaction, idleInTransaction, lockNotAvailable, failedTransaction:
 		return model.Unavailable
 	}
 	switch code[:min(2, len(code))] {

@@ -2,6 +2,9 @@ package postgres
 
 import "context"
 
+// Translate is translate.
+var Translate = translate
+
 // ExplainList returns the plan of ListByAuthors.
 func (f *Feeds) ExplainList(ctx context.Context) (plan []string, err error) {
 	return f.explain(ctx, "p (bigint[], bigint, bigint) AS "+listByAuthors, "p('{1,2,3}', 9223372036854775807, 20)")
