@@ -81,17 +81,12 @@ func (f *Feeds) deletion(id model.ID, cond model.Cond, key, fingerprint string) 
 	}
 }
 
-// store says how a write can be stored now. Where the queue takes no more delayed writes, they degrade
-// to synchronous ones, which slow their senders down to what SQL can take.
+// store says how a write is stored, or why it cannot be now.
 func (f *Feeds) store(asked model.Store) (model.Store, error) {
 	if asked == model.StoreDefault {
 		asked = f.cfg.DefaultStore
 	}
-	err := f.deps.Writer.Ready(asked)
-	if err != nil && asked == model.StoreDelayed && f.deps.Writer.Ready(model.StoreSync) == nil {
-		return model.StoreSync, nil
-	}
-	return asked, err
+	return asked, f.deps.Writer.Ready(asked)
 }
 
 // pending is a write that is queued: its answer, and what must be committed before it may be given.
