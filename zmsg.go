@@ -119,10 +119,15 @@ func Open(ctx context.Context, cfg Config, opts Options) (*Engine, error) {
 	defer cancel()
 	e := &Engine{cfg: cfg, log: opts.Log}
 	if err := e.open(ctx, opts); err != nil {
-		return nil, errors.Join(err, e.close(context.WithoutCancel(ctx)))
+		cleanUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
+		defer cancel()
+		return nil, errors.Join(err, e.Close(cleanUp))
 	}
 	return e, nil
 }
+
+// cleanUpTimeout bounds how long a failed Open waits for the parts that it stops again.
+const cleanUpTimeout = 10 * time.Second
 
 func (e *Engine) open(ctx context.Context, opts Options) error {
 	if err := e.openSQL(ctx); err != nil {
@@ -240,9 +245,7 @@ func replicaName() string {
 
 // Close stops every part, in reverse order: the queue is drained once more as far as ctx allows, and
 // permissions and the ID node are given back.
-func (e *Engine) Close(ctx context.Context) error { return e.close(ctx) }
-
-func (e *Engine) close(ctx context.Context) error {
+func (e *Engine) Close(ctx context.Context) error {
 	errs := []error{e.parts.Stop(ctx)}
 	if e.caches != nil {
 		errs = append(errs, e.caches.Close())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Part is something that runs for a while. Its methods may be called from several goroutines.
@@ -58,6 +59,9 @@ type Group struct {
 	running int // the first so many parts have been started and not yet stopped
 }
 
+// cleanUpTimeout bounds how long a failed Start waits for the parts that it stops again.
+const cleanUpTimeout = 10 * time.Second
+
 type named struct {
 	name string
 	part Part
@@ -72,7 +76,7 @@ func (g *Group) Add(name string, p Part) {
 }
 
 // Start starts the parts in the order in which they were added. When one fails, those before it are
-// stopped in reverse, for as long as that takes, and all errors are returned.
+// stopped in reverse, whatever ctx says but within cleanUpTimeout, and all errors are returned.
 func (g *Group) Start(ctx context.Context) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -82,7 +86,9 @@ func (g *Group) Start(ctx context.Context) error {
 	for _, p := range g.parts {
 		if err := p.part.Start(ctx); err != nil {
 			g.state = stopped
-			return errors.Join(fmt.Errorf("start %s: %w", p.name, err), g.stop(context.WithoutCancel(ctx)))
+			cleanUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
+			defer cancel()
+			return errors.Join(fmt.Errorf("start %s: %w", p.name, err), g.stop(cleanUp))
 		}
 		g.running++
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"go.uber.org/goleak"
 
@@ -132,6 +133,29 @@ func TestGroupStopsInReverseAndJoinsErrors(t *testing.T) {
 		t.Errorf("the second Stop returned %v", err)
 	}
 	wantLog(t, log, "stop b", "stop a")
+}
+
+// stuckPart ends only when its Stop is given up.
+type stuckPart struct{ recorder }
+
+func (p *stuckPart) Stop(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestAFailedStartDoesNotWaitForeverForAStuckPart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log []string
+		errB := errors.New("b")
+		var g lifecycle.Group
+		g.Add("a", &stuckPart{recorder{name: "a", log: &log}})
+		g.Add("b", &recorder{name: "b", log: &log, startErr: errB})
+		err := g.Start(context.WithoutCancel(t.Context()))
+		if !errors.Is(err, errB) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Start returned %v, want the failure and the end of the wait", err)
+		}
+	})
 }
 
 func TestGroupStopsWhatItStartedWhenAStartFails(t *testing.T) {
