@@ -63,9 +63,7 @@ func start(ctx context.Context, cfg Config, log *zap.Logger) (*app, error) {
 	}
 	a := &app{cfg: cfg, log: log, engine: engine}
 	if err := a.listen(ctx, reg); err != nil {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.HTTP.ShutdownGrace)
-		defer cancel()
-		return nil, errors.Join(err, engine.Close(closing))
+		return nil, errors.Join(err, a.closeEngine(context.WithoutCancel(ctx)))
 	}
 	return a, nil
 }
@@ -129,19 +127,46 @@ func closedIsFine(err error) error {
 	return err
 }
 
+const (
+	// closeTimeout bounds the end of the engine: the last drain, and what is given back.
+	closeTimeout = 10 * time.Second
+	// adminGrace is the longest wait for open requests of the second listener, which go on until the
+	// engine has ended.
+	adminGrace = time.Second
+)
+
 // shutdown fails readiness first, so that load balancers send nothing more, then ends open requests,
-// then the engine.
+// then the engine. Each step has a time of its own: a request that is stuck must not cost the queue its
+// last drain.
 func (a *app) shutdown(ctx context.Context) error {
 	a.log.Info("stopping")
 	a.draining.Store(true)
 	<-time.After(a.cfg.DrainDelay)
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.HTTP.ShutdownGrace)
-	defer cancel()
-	errs := []error{a.api.Shutdown(ctx)}
-	errs = append(errs, a.engine.Close(ctx))
+	var errs []error
+	if err := end(ctx, a.api, a.cfg.HTTP.ShutdownGrace); err != nil {
+		a.log.Warn("requests were cut off", zap.Error(err))
+		errs = append(errs, err)
+	}
+	errs = append(errs, a.closeEngine(ctx))
 	if a.admin != nil {
-		errs = append(errs, a.admin.Shutdown(ctx))
+		errs = append(errs, end(ctx, a.admin, adminGrace))
 	}
 	a.log.Info("stopped")
 	return errors.Join(errs...)
+}
+
+// end waits for the open requests of s, then cuts off those that are left.
+func end(ctx context.Context, s *http.Server, grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests were still open after %v: %w", grace, err), s.Close())
+	}
+	return nil
+}
+
+func (a *app) closeEngine(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	return a.engine.Close(ctx)
 }
