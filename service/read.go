@@ -46,7 +46,7 @@ func (f *Feeds) List(ctx context.Context, q ListQuery) (Page, error) {
 	}
 	switch {
 	case q.Limit < 0:
-		return Page{}, model.NewInvalid("limit", "must be from 1 to 100")
+		return Page{}, model.NewInvalid("limit", fmt.Sprintf("must be from 1 to %d", MaxListLimit))
 	case q.Limit == 0:
 		q.Limit = DefaultListLimit
 	}

@@ -28,7 +28,7 @@ func (f *Feeds) check(d Draft) (Draft, error) {
 	case d.AuthorID < 0:
 		return d, model.NewInvalid("/author_id", "must be positive")
 	case !validKind(d.Kind):
-		return d, model.NewInvalid("/kind", "must begin with a letter or digit and hold at most 64 of A-Z a-z 0-9 _ . : -")
+		return d, model.NewInvalid("/kind", fmt.Sprintf("must begin with a letter or digit and hold at most %d of A-Z a-z 0-9 _ . : -", maxKind))
 	case len(d.Content) == 0:
 		return d, model.NewInvalid("/content", "is required")
 	}
