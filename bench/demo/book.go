@@ -78,7 +78,7 @@ type authors struct {
 }
 
 func newAuthors(seed uint64, n int) authors {
-	rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // Not for security.
+	rng := rand.New(rand.NewPCG(seed, 0))
 	return authors{first: model.ID(1+rng.Int64N(1<<30)) << 32, n: n}
 }
 

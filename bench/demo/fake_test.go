@@ -32,7 +32,7 @@ func newFake(t *testing.T, faulty bool) (*fake, []string) {
 	t.Helper()
 	f := &fake{
 		items: map[model.ID]*model.Item{}, keys: map[string][]byte{}, seq: 1000,
-		faulty: faulty, rng: rand.New(rand.NewPCG(1, 2)), //nolint:gosec // Not for security.
+		faulty: faulty, rng: rand.New(rand.NewPCG(1, 2)),
 	}
 	var bases []string
 	for range 2 {

@@ -131,7 +131,7 @@ func (d *demo) newLoader(worker int) *loader {
 
 // newWriter returns a writer with random choices of its own.
 func (d *demo) newWriter(stream uint64) *writer {
-	rng := rand.New(rand.NewPCG(d.opts.seed, 1+stream)) //nolint:gosec // Not for security.
+	rng := rand.New(rand.NewPCG(d.opts.seed, 1+stream))
 	return &writer{api: d.api, report: d.report, rng: rng, turn: int(stream)}
 }
 

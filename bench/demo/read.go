@@ -79,7 +79,7 @@ func (d *demo) readBack(ctx context.Context) (int, error) {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	workers := min(d.opts.workers, d.opts.reads)
-	order := rand.New(rand.NewPCG(d.opts.seed, 1<<33)).Perm(len(d.book.items)) //nolint:gosec // Not for security.
+	order := rand.New(rand.NewPCG(d.opts.seed, 1<<33)).Perm(len(d.book.items))
 	for i := range workers {
 		group.Go(func() error { return d.readSome(ctx, i, share(d.opts.reads, workers, i), order, unused) })
 	}
@@ -88,7 +88,7 @@ func (d *demo) readBack(ctx context.Context) (int, error) {
 
 // readSome makes n reads. order tells which item has which rank; no item has the IDs in unused.
 func (d *demo) readSome(ctx context.Context, worker, n int, order []int, unused []model.ID) error {
-	rng := rand.New(rand.NewPCG(d.opts.seed, uint64(1<<34+worker))) //nolint:gosec // Not for security.
+	rng := rand.New(rand.NewPCG(d.opts.seed, uint64(1<<34+worker)))
 	tiers := map[string]int{}
 	defer func() { d.report.reads(tiers) }()
 	ranks := zipf(rng, max(2, len(order)))
