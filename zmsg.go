@@ -81,7 +81,9 @@ func (c *Config) Validate() error {
 
 // Options are what a program gives the engine besides its configuration. Both may be nil.
 type Options struct {
-	Log        *zap.Logger
+	Log *zap.Logger
+	// Registerer has the engine's metrics from Open to Close. It takes one engine at a time: Open fails
+	// while it has those of another.
 	Registerer prometheus.Registerer
 }
 
@@ -101,6 +103,9 @@ type Engine struct {
 	drainer *queue.Drainer
 	ids     *snowflake.Generator
 	parts   lifecycle.Group
+
+	metrics    *prometheus.Registry // those of all parts
+	unregister func()               // takes metrics back from the program; nil if they are not there
 }
 
 // Open connects, migrates, and starts every part. What has been started is stopped again if a later
@@ -117,8 +122,8 @@ func Open(ctx context.Context, cfg Config, opts Options) (*Engine, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
-	e := &Engine{cfg: cfg, log: opts.Log}
-	if err := e.open(ctx, opts); err != nil {
+	e := &Engine{cfg: cfg, log: opts.Log, metrics: prometheus.NewRegistry()}
+	if err := e.open(ctx, opts.Registerer); err != nil {
 		cleanUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 		defer cancel()
 		return nil, errors.Join(err, e.Close(cleanUp))
@@ -129,7 +134,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (*Engine, error) {
 // cleanUpTimeout bounds how long a failed Open waits for the parts that it stops again.
 const cleanUpTimeout = 10 * time.Second
 
-func (e *Engine) open(ctx context.Context, opts Options) error {
+func (e *Engine) open(ctx context.Context, registerer prometheus.Registerer) error {
 	if err := e.openSQL(ctx); err != nil {
 		return err
 	}
@@ -140,13 +145,24 @@ func (e *Engine) open(ctx context.Context, opts Options) error {
 	}
 	e.redis = conn
 	e.pipe = redisconn.NewPipeline(conn.Client(), redisconn.PipelineConfig{})
-	if err := e.assemble(opts); err != nil { //nolint:contextcheck // what is made there is started with ctx below
+	if err := e.assemble(); err != nil { //nolint:contextcheck // what is made there is started with ctx below
 		return err
 	}
-	if err := opts.Registerer.Register(newCollector(e)); err != nil {
-		return fmt.Errorf("register metrics: %w", err)
+	if err := e.register(registerer); err != nil {
+		return err
 	}
 	return e.parts.Start(ctx)
+}
+
+// register gives the metrics of all parts to a registerer as one collector, so that Close can take them
+// back.
+func (e *Engine) register(r prometheus.Registerer) error {
+	e.metrics.MustRegister(newCollector(e))
+	if err := r.Register(e.metrics); err != nil {
+		return fmt.Errorf("register metrics, of which another engine's may be there: %w", err)
+	}
+	e.unregister = func() { r.Unregister(e.metrics) }
+	return nil
 }
 
 // openSQL connects to the database and checks, or makes, its schema.
@@ -191,18 +207,18 @@ func waitFor(ctx context.Context, f func(context.Context) error) error {
 }
 
 // assemble makes the parts and tells them of each other.
-func (e *Engine) assemble(opts Options) error {
+func (e *Engine) assemble() error {
 	cfg, space := e.cfg, keyspace.New(e.cfg.Shards.Shards)
 	e.table = shards.NewTable(space)
 	expiry := shards.Expiry{Value: cfg.Cache.L2TTL, Deletion: cfg.Cache.AbsentTTL}
 	e.drainer = queue.NewDrainer(cfg.Queue, queue.DrainerDeps{
-		Space: space, Table: e.table, Redis: e.redis, Log: e.log, Entries: expiry, EventsKept: cfg.Cache.EventsKept, Registerer: opts.Registerer,
+		Space: space, Table: e.table, Redis: e.redis, Log: e.log, Entries: expiry, EventsKept: cfg.Cache.EventsKept, Registerer: e.metrics,
 		Commits: e.db.Drain(), Shards: e.db.Shards(), Rows: e.db.Feeds(),
 	})
 	var err error
 	e.caches, err = cache.New(cfg.Cache, cache.Deps{
 		Space: space, Table: e.table, Redis: e.redis, Pipe: e.pipe, Store: e.db.Feeds(),
-		Wake: e.drainer.Wake, Log: e.log, Registerer: opts.Registerer,
+		Wake: e.drainer.Wake, Log: e.log, Registerer: e.metrics,
 	})
 	if err != nil {
 		return err
@@ -247,6 +263,10 @@ func replicaName() string {
 // permissions and the ID node are given back.
 func (e *Engine) Close(ctx context.Context) error {
 	errs := []error{e.parts.Stop(ctx)}
+	if e.unregister != nil {
+		e.unregister()
+		e.unregister = nil // by now they may be another engine's
+	}
 	if e.caches != nil {
 		errs = append(errs, e.caches.Close())
 	}
