@@ -6,6 +6,7 @@ import (
 
 	"github.com/zmsg/zmsg/cache"
 	"github.com/zmsg/zmsg/queue"
+	"github.com/zmsg/zmsg/snowflake"
 )
 
 // Check is one thing that the engine needs.
@@ -19,36 +20,40 @@ type Check struct {
 // Checks tells how the engine stands, from memory: it asks nobody.
 func (e *Engine) Checks() []Check {
 	granted, total := e.table.Granted(), e.table.Shards()
-	checks := []Check{
-		{Name: "database", OK: !e.table.SQLDown(), Detail: "answers"},
-		{Name: "redis", OK: e.table.RedisDown() == 0, Required: true, Detail: "answers"},
-		{Name: "shards", OK: granted == total, Required: true, Detail: fmt.Sprintf("%d of %d usable", granted, total)},
-		{Name: "ids", OK: true, Required: true, Detail: "a window is held"},
-		{Name: "eviction", OK: true, Required: true, Detail: e.keeper.Policy()},
+	shards := fmt.Sprintf("%d of %d usable", granted, total)
+	policy := e.keeper.Policy()
+	return []Check{
+		optional(check("database", !e.table.SQLDown(), "answers", "out of reach: delayed writes and cached reads only")),
+		check("redis", e.table.RedisDown() == 0, "answers", "out of reach: reads from the database only"),
+		check("shards", granted == total, shards, shards),
+		check("ids", e.ids.Ready() == nil, "a window is held", "no window is held"),
+		check("eviction", !strings.HasPrefix(policy, "allkeys-"), policy,
+			policy+" may evict queued writes: set maxmemory-policy to noeviction or volatile-lru"),
 	}
-	if !checks[0].OK {
-		checks[0].Detail = "out of reach: delayed writes and cached reads only"
+}
+
+// check returns a required check with the detail that fits.
+func check(name string, ok bool, good, bad string) Check {
+	detail := bad
+	if ok {
+		detail = good
 	}
-	if !checks[1].OK {
-		checks[1].Detail = "out of reach: reads from the database only"
-	}
-	if err := e.ids.Ready(); err != nil {
-		checks[3].OK, checks[3].Detail = false, "no window is held"
-	}
-	if p := e.keeper.Policy(); strings.HasPrefix(p, "allkeys-") {
-		checks[4].OK = false
-		checks[4].Detail = p + " may evict queued writes: set maxmemory-policy to noeviction or volatile-lru"
-	}
-	return checks
+	return Check{Name: name, OK: ok, Required: true, Detail: detail}
+}
+
+// optional returns c as one without which the engine should still get requests.
+func optional(c Check) Check {
+	c.Required = false
+	return c
 }
 
 // Stats are the engine's figures for a person to read.
 type Stats struct {
-	Replicas []string    `json:"replicas"`
-	Shards   int         `json:"shards_usable"`
-	Queue    queue.Stats `json:"queue"`
-	Cache    cache.Stats `json:"cache"`
-	IDs      any         `json:"ids"`
+	Replicas []string        `json:"replicas"`
+	Shards   int             `json:"shards_usable"`
+	Queue    queue.Stats     `json:"queue"`
+	Cache    cache.Stats     `json:"cache"`
+	IDs      snowflake.Stats `json:"ids"`
 }
 
 // Stats returns the present figures.
