@@ -1,6 +1,6 @@
 // Package archtest keeps the import graph of the module as it was drawn: its test fails when a
 // package imports what its rule does not allow, when a package has no rule, and when a rule names a
-// package that does not exist.
+// package that does not exist or allows an import that nobody needs.
 package archtest
 
 import (
@@ -123,6 +123,7 @@ func (c *checker) check(pkgs []Package) []string {
 		c.checkImports(p.Path, p.TestImports, rule, slices.Concat(rule.May, rule.Tests, c.testSupport, []string{p.Path + "/..."}))
 	}
 	c.checkNames(pkgs)
+	c.checkNeed(pkgs)
 	return c.found
 }
 
@@ -171,6 +172,37 @@ func (c *checker) checkNames(pkgs []Package) {
 			c.complain("a rule names %s, which does not exist: list a package when it is there, and remove it when it goes", pattern)
 		}
 	}
+}
+
+// checkNeed complains about allowances that no package needs: they would let in what nobody decided on.
+// "..." is for packages that are free.
+func (c *checker) checkNeed(pkgs []Package) {
+	for i := range c.rules {
+		rule := &c.rules[i]
+		var imports, testImports []string
+		for _, p := range pkgs {
+			if c.ruleOf(p.Path) == rule {
+				imports, testImports = append(imports, p.Imports...), append(testImports, p.TestImports...)
+			}
+		}
+		for _, pattern := range rule.May {
+			if !c.needed(pattern, imports) {
+				c.complain("%s may import %s, and does not: remove it from the rule, or list it for the tests", rule.Package, pattern)
+			}
+		}
+		for _, pattern := range rule.Tests {
+			if !c.needed(pattern, testImports) {
+				c.complain("the tests of %s may import %s, and do not: remove it from the rule", rule.Package, pattern)
+			}
+		}
+	}
+}
+
+func (c *checker) needed(pattern string, imports []string) bool {
+	return pattern == "..." || slices.ContainsFunc(imports, func(imported string) bool {
+		local, ok := c.local(imported)
+		return ok && matches(pattern, local)
+	})
 }
 
 // local returns the path below the module's root.

@@ -26,7 +26,7 @@ func TestCheckerComplains(t *testing.T) {
 	t.Parallel()
 	good := func() []Package {
 		return []Package{
-			{Path: ".", Imports: []string{"m/a", "m/b/sub"}},
+			{Path: ".", Imports: []string{"m/a", "m/b/sub"}, TestImports: []string{"m/base"}},
 			{Path: "a", Imports: []string{"fmt", "m/base"}, TestImports: []string{"m/a", "m/a/atest", "m/support", "example.com/x"}},
 			{Path: "a/atest", Imports: []string{"m/a"}},
 			{Path: "b/sub", Imports: []string{"example.com/x", "m/base"}},
@@ -43,20 +43,22 @@ func TestCheckerComplains(t *testing.T) {
 		{"NotAllowed", func(p []Package) []Package { p[4].Imports = append(p[4].Imports, "m/support"); return p }, "base must not import support"},
 		{"RootNotAllowed", func(p []Package) []Package { p[4].Imports = append(p[4].Imports, "m"); return p }, "base must not import ."},
 		{"TestNotAllowed", func(p []Package) []Package { p[4].TestImports = []string{"m/a"}; return p }, "base must not import a"},
-		{"SupportOutsideTests", func(p []Package) []Package { p[1].Imports = []string{"m/support"}; return p }, "a must not import support"},
+		{"SupportOutsideTests", func(p []Package) []Package { p[1].Imports = append(p[1].Imports, "m/support"); return p }, "a must not import support"},
 		{"Apart", func(p []Package) []Package { p[2].Imports = append(p[2].Imports, "m/b/sub"); return p }, "a/atest must never import b/sub"},
 		{"StdOnly", func(p []Package) []Package { p[4].Imports = append(p[4].Imports, "example.com/x"); return p }, "standard library only"},
 		{"NoRule", func(p []Package) []Package { return append(p, Package{Path: "new"}) }, "package new has no rule"},
 		{"Gone", func(p []Package) []Package { return p[:5] }, "names support, which does not exist"},
+		{"NotNeeded", func(p []Package) []Package { p[3].Imports = nil; return p }, "b/... may import base, and does not"},
+		{"NotNeededByTests", func(p []Package) []Package { p[0].TestImports = nil; return p }, "the tests of . may import base, and do not"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := &checker{
 				module: "m",
 				rules: []Rule{
-					{Package: ".", May: []string{"..."}},
+					{Package: ".", May: []string{"..."}, Tests: []string{"base"}},
 					{Package: "a", May: []string{"base"}},
-					{Package: "a/atest", May: []string{"a", "b/..."}},
+					{Package: "a/atest", May: []string{"..."}},
 					{Package: "b/...", May: []string{"base"}},
 					{Package: "base", StdOnly: true},
 					{Package: "support"},

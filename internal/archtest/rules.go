@@ -34,20 +34,20 @@ var rules = []Rule{
 	{Package: "internal/failpoint", StdOnly: true},
 	{Package: "internal/envconfig"},
 	{Package: "internal/keyspace", May: []string{"model"}},
-	{Package: "internal/redisconn", May: []string{"model", "internal/lifecycle"}},
+	{Package: "internal/redisconn", May: []string{"model"}},
 	{Package: "internal/shards", May: []string{
-		"model", "internal/failpoint", "internal/keyspace", "internal/lifecycle", "internal/redisconn",
+		"model", "internal/keyspace", "internal/lifecycle", "internal/redisconn",
 	}, Tests: []string{"repo/migrate", "repo/postgres"}},
 	{Package: "internal/testenv"},
 	{Package: "internal/archtest", StdOnly: true},
 
-	{Package: "snowflake", May: []string{"internal/failpoint", "internal/lifecycle"}},
+	{Package: "snowflake", May: []string{"internal/lifecycle"}},
 	{Package: "cache/...", May: storage},
 	{Package: "queue/...", May: storage},
-	{Package: "repo/...", May: []string{"model", "db", "repo/...", "snowflake", "internal/failpoint", "internal/lifecycle"}},
+	{Package: "repo/...", May: []string{"model", "db", "snowflake", "internal/failpoint"}, Tests: []string{"repo/..."}},
 
 	{Package: "service", May: []string{"model"}},
-	{Package: "handlers/...", May: []string{"api", "model", "service", "internal/lifecycle"}, Tests: []string{"client"}},
+	{Package: "handlers/...", May: []string{"api", "model", "service"}, Tests: []string{"client"}},
 
 	{Package: ".", May: []string{"..."}},
 	{Package: "cmd/...", May: []string{"..."}},
