@@ -1,7 +1,7 @@
 #!/bin/sh
-# Lints openapi.yaml with the Redocly version that package-lock.json pins. It needs Node.js 20.19 or later
-# (not 21, nor 22 before 22.12) with npm 10. Where they are missing it says so and leaves the check out; where they are, whatever fails fails
-# the check.
+# Lints openapi.yaml with the Redocly version that package-lock.json pins. That needs Node.js 20.19 or later
+# (not 21, nor 22 before 22.12) and npm 10 or later: without them it says so and leaves the check out. With
+# them every failure is one of the check.
 set -eu
 cd "$(dirname "$0")/.."
 
