@@ -17,7 +17,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -74,8 +73,6 @@ func (o *options) check() error {
 }
 
 func main() {
-	// The replicas are started from this goroutine and die with its thread; see childAttr.
-	runtime.LockOSThread()
 	opts, err := parseFlags(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		os.Exit(2)

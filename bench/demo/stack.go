@@ -142,8 +142,7 @@ func freeAddr(ctx context.Context) (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// start starts the process and returns when it is ready. It must be called by the main goroutine; see
-// childAttr.
+// start starts the process and returns when it is ready.
 func (r *replica) start(ctx context.Context) error {
 	log, err := os.OpenFile(r.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -151,8 +150,8 @@ func (r *replica) start(ctx context.Context) error {
 	}
 	defer log.Close() //nolint:errcheck // The child has a descriptor of its own; nothing was written here.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), r.path)
-	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = r.env, log, log, childAttr()
-	if err := cmd.Start(); err != nil {
+	cmd.Env, cmd.Stdout, cmd.Stderr = r.env, log, log
+	if err := testenv.StartCommand(cmd); err != nil {
 		return err
 	}
 	exited := make(chan struct{})

@@ -53,7 +53,7 @@ func build(tb testing.TB, pkg string, flags []string) (string, error) {
 	return path, nil
 }
 
-// StartCommand starts a program of a test's own: out of our process group, and, on Linux, killed when
+// StartCommand starts a program of the caller's own: out of our process group, and, on Linux, killed when
 // this process dies, however that comes about. The caller waits for it.
 func StartCommand(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = sysProcAttr(syscall.SIGKILL)
