@@ -49,34 +49,16 @@ type Config struct {
 	MaxContentBytes int           `env:"-"` // of one item; 0 means 64 KiB
 }
 
-// Validate reports everything that is wrong with c.
+// Validate reports everything that is wrong with c, each by the name of its variable.
 func (c *Config) Validate() error {
-	var errs []error
-	need := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
+	errs := []error{c.Postgres.Validate(), c.Redis.Validate(), c.Cache.Validate(), c.Queue.Validate(), c.Shards.Validate(), c.IDs.Validate()}
+	if control := cmp.Or(c.Postgres.ControlConns, postgres.DefaultControlConns); control >= 0 && int(control) < c.Queue.Workers+2 {
+		errs = append(errs, errors.New("POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 2, so that heartbeats do not wait for the drain"))
 	}
-	need(c.Shards.Shards >= 1 && c.Shards.Shards <= 4096, "QUEUE_SHARDS: must be from 1 to 4096")
-	need(c.Shards.Permission >= 300*time.Millisecond, "PERMISSION_TTL: must be at least 300ms")
-	need(c.Queue.Durability == "memory", "QUEUE_DURABILITY: %q is not a level that is supported: memory is", c.Queue.Durability)
-	need(c.Queue.BatchItems > 0 && c.Queue.BatchBytes > 0, "QUEUE_BATCH_ITEMS, QUEUE_BATCH_BYTES: must be positive")
-	need(c.Queue.AwaitTimeout > 0, "QUEUE_AWAIT_TIMEOUT: must be positive")
-	need(c.Cache.EventsKept > 0, "QUEUE_EVENTS_KEPT: must be positive")
-	need(c.Queue.IdempotencyTTL >= time.Second, "IDEMPOTENCY_TTL: must be at least 1s")
-	// A key is remembered for two periods at most. As long as it may be, the row of its item must be there.
-	need(c.Queue.TombstoneRetention > 0 && c.Queue.TombstoneRetention/2 >= c.Queue.IdempotencyTTL,
-		"TOMBSTONE_RETENTION: must be at least twice IDEMPOTENCY_TTL, %v, so that the repeat of a request finds the item deleted since", c.Queue.IdempotencyTTL)
-	need(c.Queue.TombstonePeriod > 0, "TOMBSTONE_PERIOD: must be positive")
-	need(c.Cache.L1TTL > 0 && c.Cache.L1AbsentTTL > 0, "L1_TTL, L1_ABSENT_TTL: must be positive")
-	need(c.Cache.L2TTL >= time.Second && c.Cache.AbsentTTL >= time.Second, "L2_TTL, L2_ABSENT_TTL: must be at least 1s")
-	need(c.Cache.L1MaxBytes >= 0, "L1_MAX_BYTES: must not be negative")
-	need(c.Cache.FlightTimeout > 0, "LOAD_TIMEOUT: must be positive")
-	control := cmp.Or(c.Postgres.ControlConns, postgres.DefaultControlConns)
-	need(control < 0 || int(control) >= max(1, c.Queue.Workers)+2,
-		"POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 2, so that heartbeats do not wait for the drain")
-	need(c.StartTimeout > 0, "START_TIMEOUT: must be positive")
-	return errors.Join(append(errs, c.Postgres.Validate(), c.Redis.Validate(), c.IDs.Validate())...)
+	if c.StartTimeout <= 0 {
+		errs = append(errs, errors.New("START_TIMEOUT: must be positive"))
+	}
+	return errors.Join(errs...)
 }
 
 // Options are what a program gives the engine besides its configuration. Both may be nil.

@@ -70,7 +70,7 @@ func NewDrainer(cfg Config, d DrainerDeps) *Drainer {
 	}
 	dr.metrics = newMetrics(d.Registerer)
 	runs := []func(context.Context){dr.sweep, dr.collectTombstones}
-	for range max(1, cfg.Workers) {
+	for range cfg.Workers {
 		w := newWorker(dr)
 		dr.workers = append(dr.workers, w)
 		runs = append(runs, w.run)

@@ -46,15 +46,3 @@ type Rows interface {
 	// RemoveTombstones removes rows whose version is unchanged.
 	RemoveTombstones(ctx context.Context, list []model.Tombstone) (int64, error)
 }
-
-// Config of the queue.
-type Config struct {
-	Durability         string        `env:"QUEUE_DURABILITY" envDefault:"memory" unit:"level" desc:"what a 202 survives: memory (Redis has it, and writes it down as it is configured to)"`
-	Workers            int           `env:"QUEUE_WORKERS" envDefault:"2" unit:"workers" desc:"drains of this replica under way at the same time"`
-	BatchItems         int           `env:"QUEUE_BATCH_ITEMS" envDefault:"4096" unit:"writes" desc:"most writes in one transaction of the drain"`
-	BatchBytes         int64         `env:"QUEUE_BATCH_BYTES" envDefault:"8388608" unit:"bytes" desc:"about the most content in one transaction of the drain"`
-	AwaitTimeout       time.Duration `env:"QUEUE_AWAIT_TIMEOUT" envDefault:"10s" unit:"duration" desc:"longest wait of a synchronous write for its commit"`
-	IdempotencyTTL     time.Duration `env:"IDEMPOTENCY_TTL" envDefault:"24h" unit:"duration" desc:"how long an Idempotency-Key is remembered at least"`
-	TombstoneRetention time.Duration `env:"TOMBSTONE_RETENTION" envDefault:"48h" unit:"duration" desc:"how long the row of a deleted item is kept; at least twice IDEMPOTENCY_TTL"`
-	TombstonePeriod    time.Duration `env:"TOMBSTONE_PERIOD" envDefault:"1m" unit:"duration" desc:"how often rows of items deleted long ago are removed"`
-}

@@ -28,6 +28,10 @@ func TestAllBadVariablesAreReportedAtOnce(t *testing.T) {
 		"ZMSG_POSTGRES_DSN":        "postgres://app:hunter2@host:port/db",
 		"ZMSG_POSTGRES_MAX_CONNS":  "0",
 		"ZMSG_QUEUE_DURABILITY":    "hope",
+		"ZMSG_QUEUE_WORKERS":       "0",
+		"ZMSG_L1_MAX_BYTES":        "1048575",
+		"ZMSG_BLOOM_ITEMS":         "0",
+		"ZMSG_BLOOM_ERROR":         "1",
 		"ZMSG_SHUTDOWN_GRACE":      "0s",
 		"ZMSG_TOMBSTONE_RETENTION": "-1h",
 	}

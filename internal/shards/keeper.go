@@ -35,12 +35,6 @@ type Follower interface {
 	Leave(g *Grant)
 }
 
-// Config of the Keeper.
-type Config struct {
-	Shards     int           `env:"QUEUE_SHARDS" envDefault:"64" unit:"shards" desc:"number of shards; fixed at the first start, another value later refuses to start"`
-	Permission time.Duration `env:"PERMISSION_TTL" envDefault:"3s" unit:"duration" desc:"how long a replica may use Redis without hearing from SQL that its epoch still holds; a new home waits as long"`
-}
-
 // Deps are what the Keeper works with. Drain writes to SQL what the shard's stream holds beyond its
 // position, under the claimed epoch, and returns the new position.
 type Deps struct {
