@@ -17,7 +17,7 @@ import (
 
 const (
 	shardCount = 16 // fewer than the default: a replica opens them sooner
-	takeover   = 5 * time.Second
+	takeover   = 10 * time.Second
 )
 
 // world is the database and the Redis that a test's processes share.
