@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/zmsg/zmsg"
+	"github.com/zmsg/zmsg/model"
 )
 
 // Settings that are good alone but not together are refused, by the name of the one to change.
@@ -33,5 +34,18 @@ func TestSettingsThatContradictAreRefused(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tc.wrong)
 			}
 		})
+	}
+}
+
+// What a program that embeds the engine reads from the environment is all that the server's engine has.
+func TestTheEngineReadsItsOwnSettings(t *testing.T) {
+	t.Parallel()
+	needed := []string{"ZMSG_POSTGRES_DSN=postgres://localhost/x", "ZMSG_REDIS_ADDR=localhost:6379"}
+	cfg, err := zmsg.ConfigFromEnv(append(needed, "ZMSG_DEFAULT_STORE=delayed", "ZMSG_MAX_CONTENT_BYTES=7"))
+	if err != nil || cfg.DefaultStore != model.StoreDelayed || cfg.MaxContentBytes != 7 {
+		t.Errorf("store %v, %d bytes, %v", cfg.DefaultStore, cfg.MaxContentBytes, err)
+	}
+	if cfg, err = zmsg.ConfigFromEnv(needed); err != nil || cfg.DefaultStore != model.StoreSync || cfg.MaxContentBytes != 65536 {
+		t.Errorf("defaults: store %v, %d bytes, %v", cfg.DefaultStore, cfg.MaxContentBytes, err)
 	}
 }

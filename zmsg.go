@@ -45,8 +45,8 @@ type Config struct {
 
 	Migrate         bool          `env:"MIGRATE" envDefault:"true" unit:"true|false" desc:"bring the database's schema up to date at start"`
 	StartTimeout    time.Duration `env:"START_TIMEOUT" envDefault:"60s" unit:"duration" desc:"longest wait for the database, the migrations and an ID window at start"`
-	DefaultStore    model.Store   `env:"-"`
-	MaxContentBytes int           `env:"-"` // of one item; 0 means 64 KiB
+	DefaultStore    model.Store   `env:"DEFAULT_STORE" envDefault:"sync" unit:"sync|delayed" desc:"how writes are stored that do not say"`
+	MaxContentBytes int           `env:"MAX_CONTENT_BYTES" envDefault:"65536" unit:"bytes" desc:"largest content of an item"`
 }
 
 // Validate reports everything that is wrong with c, each by the name of its variable.
@@ -54,6 +54,9 @@ func (c *Config) Validate() error {
 	errs := []error{c.Postgres.Validate(), c.Redis.Validate(), c.Cache.Validate(), c.Queue.Validate(), c.Shards.Validate(), c.IDs.Validate()}
 	if control := cmp.Or(c.Postgres.ControlConns, postgres.DefaultControlConns); control >= 0 && int(control) < c.Queue.Workers+2 {
 		errs = append(errs, errors.New("POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 2, so that heartbeats do not wait for the drain"))
+	}
+	if c.MaxContentBytes <= 0 {
+		errs = append(errs, errors.New("MAX_CONTENT_BYTES: must be positive"))
 	}
 	if c.StartTimeout <= 0 {
 		errs = append(errs, errors.New("START_TIMEOUT: must be positive"))

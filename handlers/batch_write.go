@@ -14,7 +14,7 @@ import (
 
 // batchWrite answers many writes. Those that cannot be read fail alone, like those that the service refuses.
 func (s *server) batchWrite(ctx context.Context, w *response, r *http.Request) error {
-	o, err := s.options(r)
+	o, err := options(r)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (s *server) batchWrite(ctx context.Context, w *response, r *http.Request) e
 	}
 	results := make([]service.BatchResult, len(in.Items))
 	ops := make([]service.BatchOp, len(in.Items))
-	s.readOps(in.Items, ops, results)
+	readOps(in.Items, ops, results)
 	if err = s.writeOps(ctx, w, ops, results, o.WriteOptions); err != nil {
 		return err
 	}
@@ -45,12 +45,12 @@ func (s *server) batchWrite(ctx context.Context, w *response, r *http.Request) e
 }
 
 // readOps reads each operation, or notes why it cannot be read.
-func (s *server) readOps(items []jsontext.Value, ops []service.BatchOp, results []service.BatchResult) {
+func readOps(items []jsontext.Value, ops []service.BatchOp, results []service.BatchResult) {
 	for i, raw := range items {
 		var in api.BatchWriteOperation
 		err := decodeValue(raw, &in)
 		if err == nil {
-			ops[i], err = s.batchOp(&in)
+			ops[i], err = batchOp(&in)
 		}
 		results[i].Err = err
 	}
@@ -96,7 +96,7 @@ func (s *server) writeOps(ctx context.Context, w *response, ops []service.BatchO
 }
 
 // batchOp checks one operation.
-func (s *server) batchOp(in *api.BatchWriteOperation) (service.BatchOp, error) {
+func batchOp(in *api.BatchWriteOperation) (service.BatchOp, error) {
 	var (
 		op  service.BatchOp
 		err error
@@ -104,7 +104,7 @@ func (s *server) batchOp(in *api.BatchWriteOperation) (service.BatchOp, error) {
 	switch in.Op {
 	case api.BatchWriteOperationOpCreate, api.BatchWriteOperationOpPut:
 		op.Create = in.Op == api.BatchWriteOperationOpCreate
-		op.Draft, err = s.draft(in.ID, in.AuthorID, in.Kind, in.Content)
+		op.Draft, err = newDraft(in.ID, in.AuthorID, in.Kind, in.Content)
 	case api.BatchWriteOperationOpDelete:
 		op.Op = model.OpDelete
 		op.Draft.ID, err = deletionID(in)

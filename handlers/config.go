@@ -6,18 +6,10 @@ import (
 	"time"
 )
 
-// The names of the ways to store.
-const (
-	storeSync    = "sync"
-	storeDelayed = "delayed"
-)
-
 // Config is what operators may set. The root package puts a prefix before the names.
 type Config struct {
 	Addr              string        `env:"ADDR" envDefault:":8080" unit:"host:port" desc:"where the API listens"`
 	AdminAddr         string        `env:"ADMIN_ADDR" envDefault:"127.0.0.1:9090" unit:"host:port|off" desc:"where metrics, profiles and statistics are served; off for nowhere"`
-	DefaultStore      string        `env:"DEFAULT_STORE" envDefault:"sync" unit:"sync|delayed" desc:"how writes are stored that do not say"`
-	MaxContentBytes   int64         `env:"MAX_CONTENT_BYTES" envDefault:"65536" unit:"bytes" desc:"largest content of an item"`
 	MaxBodyBytes      int64         `env:"MAX_BODY_BYTES" envDefault:"131072" unit:"bytes" desc:"largest body of a request for one item"`
 	MaxBatchBytes     int64         `env:"MAX_BATCH_BYTES" envDefault:"8388608" unit:"bytes" desc:"largest body of a batch"`
 	MaxHeaderBytes    int64         `env:"MAX_HEADER_BYTES" envDefault:"32768" unit:"bytes" desc:"largest request line and headers"`
@@ -33,15 +25,12 @@ type Config struct {
 // Validate reports everything that is wrong with c.
 func (c *Config) Validate() error {
 	var errs []error
-	if c.DefaultStore != storeSync && c.DefaultStore != storeDelayed {
-		errs = append(errs, fmt.Errorf("DEFAULT_STORE: %q is neither sync nor delayed", c.DefaultStore))
-	}
 	positive := func(name string, n int64) {
 		if n <= 0 {
 			errs = append(errs, fmt.Errorf("%s: must be positive", name))
 		}
 	}
-	positive("MAX_CONTENT_BYTES", c.MaxContentBytes)
+	positive("MAX_BODY_BYTES", c.MaxBodyBytes)
 	positive("MAX_BATCH_BYTES", c.MaxBatchBytes)
 	positive("MAX_HEADER_BYTES", c.MaxHeaderBytes)
 	positive("REQUEST_TIMEOUT", int64(c.RequestTimeout))
@@ -49,9 +38,6 @@ func (c *Config) Validate() error {
 	positive("READ_TIMEOUT", int64(c.ReadTimeout))
 	positive("IDLE_TIMEOUT", int64(c.IdleTimeout))
 	positive("SHUTDOWN_GRACE", int64(c.ShutdownGrace))
-	if c.MaxBodyBytes < c.MaxContentBytes {
-		errs = append(errs, errors.New("MAX_BODY_BYTES: must be at least MAX_CONTENT_BYTES"))
-	}
 	if c.WriteTimeout <= c.RequestTimeout {
 		errs = append(errs, errors.New("WRITE_TIMEOUT: must be longer than REQUEST_TIMEOUT"))
 	}

@@ -29,7 +29,7 @@ func TestConfigDefaults(t *testing.T) {
 	if err = c.Validate(); err != nil {
 		t.Fatalf("the defaults are refused: %v", err)
 	}
-	if c.Addr != ":8080" || c.AdminAddr != "127.0.0.1:9090" || c.DefaultStore != "sync" || c.MaxContentBytes != 65536 || c.RequestTimeout != 15*time.Second {
+	if c.Addr != ":8080" || c.AdminAddr != "127.0.0.1:9090" || c.MaxBodyBytes != 131072 || c.RequestTimeout != 15*time.Second {
 		t.Errorf("defaults %+v", c)
 	}
 	fields := reflect.TypeFor[handlers.Config]()
@@ -45,14 +45,14 @@ func TestConfigDefaults(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	c, err := parseConfig(t, map[string]string{
-		"ZMSG_DEFAULT_STORE": "later", "ZMSG_MAX_CONTENT_BYTES": "9999999999", "ZMSG_WRITE_TIMEOUT": "1s", "ZMSG_IDLE_TIMEOUT": "0s",
+		"ZMSG_MAX_BODY_BYTES": "0", "ZMSG_WRITE_TIMEOUT": "1s", "ZMSG_IDLE_TIMEOUT": "0s",
 		"ZMSG_ACCESS_LOG": "0.01",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = c.Validate()
-	for _, name := range []string{"DEFAULT_STORE", "MAX_BODY_BYTES", "WRITE_TIMEOUT", "IDLE_TIMEOUT"} {
+	for _, name := range []string{"MAX_BODY_BYTES", "WRITE_TIMEOUT", "IDLE_TIMEOUT"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not reported: %v", name, err)
 		}

@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"regexp"
@@ -30,7 +31,10 @@ type fake struct {
 	hook   func(ctx context.Context) error // called first by every method that can fail
 	tier   model.Tier
 	bypass bool
-	checks []handlers.Check
+	store  model.Store // of a write that does not say
+	// maxContent is the largest content, in bytes.
+	maxContent int
+	checks     []handlers.Check
 }
 
 type keyed struct {
@@ -58,6 +62,7 @@ func newFake() *fake {
 		seq:    seededVersion.Seq(),
 		minted: 730123456789013000,
 		tier:   model.TierL1,
+		store:  model.StoreSync, maxContent: 1024,
 		checks: []handlers.Check{{Name: "sql", OK: true}, {Name: "ids", OK: true, Detail: "node 7"}},
 	}
 }
@@ -82,6 +87,10 @@ func (f *fake) apply(d service.Draft, op model.Op, create bool, o service.WriteO
 	if op == model.OpPut && !kindForm.MatchString(d.Kind) {
 		return service.Written{}, model.NewInvalid("/kind", "must be 1 to 64 characters of a name")
 	}
+	if len(d.Content) > f.maxContent {
+		return service.Written{}, &model.Error{Kind: model.TooLarge, Field: "/content", Message: "is too large"}
+	}
+	o.Store = cmp.Or(o.Store, f.store)
 	if o.IdempotencyKey != "" {
 		if k, known := f.keys[o.IdempotencyKey]; known {
 			if k.fingerprint != o.Fingerprint {

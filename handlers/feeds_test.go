@@ -22,71 +22,71 @@ func TestCreate(t *testing.T) {
 	const body = `{"author_id":"42","content":{"a":1}}`
 	tests := []struct {
 		name    string
-		config  string // DefaultStore
+		store   model.Store // of a write that does not say
 		call    call
 		status  int
 		headers []string
 		item    string // the end of the body
 	}{
 		{
-			"Assigned", "sync",
+			"Assigned", model.StoreSync,
 			call{path: "/feeds", body: body},
 			201,
 			[]string{"Location", "/feeds/730123456789013001", "ETag", nextETag, "Preference-Applied", ""},
 			`"updated_at":"2026-11-22T17:30:00.166Z"}`,
 		},
 		{
-			"GivenWithKind", "sync",
+			"GivenWithKind", model.StoreSync,
 			call{path: "/feeds", body: `{"id":"7","author_id":"42","kind":"photo","content":null}`},
 			201,
 			[]string{"Location", "/feeds/7"},
 			"",
 		},
 		{
-			"Delayed", "sync",
+			"Delayed", model.StoreSync,
 			call{path: "/feeds?store=delayed", body: body},
 			202,
 			[]string{"Location", "/feeds/730123456789013001", "ETag", nextETag, "Preference-Applied", ""},
 			`,"durability":"memory"}`,
 		},
 		{
-			"Preferred", "sync",
+			"Preferred", model.StoreSync,
 			call{path: "/feeds", body: body, headers: []string{"Prefer", `return=minimal, foo="a,b", Respond-Async; x=1`}},
 			202,
 			[]string{"Preference-Applied", "respond-async"},
 			`,"durability":"memory"}`,
 		},
 		{
-			"StoreWinsOverPrefer", "delayed",
+			"StoreWinsOverPrefer", model.StoreDelayed,
 			call{path: "/feeds?store=sync", body: body, headers: []string{"Prefer", "respond-async"}},
 			201,
 			[]string{"Preference-Applied", ""},
 			"",
 		},
 		{
-			"StoreAndPreferAgree", "sync",
+			"StoreAndPreferAgree", model.StoreSync,
 			call{path: "/feeds?store=delayed", body: body, headers: []string{"Prefer", "respond-async"}},
 			202,
 			[]string{"Preference-Applied", ""},
 			"",
 		},
-		{"DelayedByDefault", "delayed", call{path: "/feeds", body: body}, 202, []string{"Preference-Applied", ""}, ""},
-		{"UnknownParameter", "sync", call{path: "/feeds?utm=1", body: body}, 201, nil, ""},
-		{"WithoutContentType", "sync", call{path: "/feeds", body: body, headers: []string{"Content-Type", ""}, invalid: true}, 201, nil, ""},
+		{"DelayedByDefault", model.StoreDelayed, call{path: "/feeds", body: body}, 202, []string{"Preference-Applied", ""}, ""},
+		{"UnknownParameter", model.StoreSync, call{path: "/feeds?utm=1", body: body}, 201, nil, ""},
+		{"WithoutContentType", model.StoreSync, call{path: "/feeds", body: body, headers: []string{"Content-Type", ""}, invalid: true}, 201, nil, ""},
 		{
-			"WithCharset", "sync",
+			"WithCharset", model.StoreSync,
 			call{path: "/feeds", body: body, headers: []string{"Content-Type", "", "Content-Type", "application/json; charset=UTF-8"}},
 			201, nil, "",
 		},
-		{"Taken", "sync", call{path: "/feeds", body: `{"id":"730123456789012480","author_id":"42","content":1}`}, 409, nil, ""},
+		{"Taken", model.StoreSync, call{path: "/feeds", body: `{"id":"730123456789012480","author_id":"42","content":1}`}, 409, nil, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := testConfig()
-			c.DefaultStore = tt.config
+			f := newFake()
+			f.store = tt.store
 			tt.call.method = http.MethodPost
-			w := send(t, newHandler(t, deps(newFake(), c)), tt.call)
+			w := send(t, newHandler(t, deps(f, testConfig())), tt.call)
 			wantStatus(t, w, tt.status)
 			wantHeaders(t, w, tt.headers...)
 			if !strings.HasSuffix(w.Body.String(), tt.item) {

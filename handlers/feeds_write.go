@@ -24,7 +24,7 @@ type writeRequest struct {
 }
 
 // options reads the options of a write. A precondition is read by the operations that know it.
-func (s *server) options(r *http.Request) (writeRequest, error) {
+func options(r *http.Request) (writeRequest, error) {
 	var (
 		o   writeRequest
 		err error
@@ -35,14 +35,9 @@ func (s *server) options(r *http.Request) (writeRequest, error) {
 	if o.Store, err = parseStore(o.query); err != nil {
 		return o, err
 	}
-	if o.Store != model.StoreDefault {
-		return o, nil
-	}
-	if wantsAsync(r) {
+	if o.Store == model.StoreDefault && wantsAsync(r) {
 		o.Store, o.preferred = model.StoreDelayed, true
-		return o, nil
 	}
-	o.Store = s.store
 	return o, nil
 }
 
@@ -67,7 +62,7 @@ func fingerprint(r *http.Request, store string, body []byte) string {
 
 // create answers POST of an item.
 func (s *server) create(ctx context.Context, w *response, r *http.Request) error {
-	o, err := s.options(r)
+	o, err := options(r)
 	if err != nil {
 		return err
 	}
@@ -93,7 +88,7 @@ func (s *server) put(ctx context.Context, w *response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	o, err := s.options(r)
+	o, err := options(r)
 	if err != nil {
 		return err
 	}
@@ -135,7 +130,7 @@ func putCond(r *http.Request) (model.Cond, error) {
 
 // patch answers PATCH of an item. The body as it came is the patch of the content.
 func (s *server) patch(ctx context.Context, w *response, r *http.Request) error {
-	id, o, err := s.existing(r)
+	id, o, err := existing(r)
 	if err != nil {
 		return err
 	}
@@ -156,7 +151,7 @@ func (s *server) patch(ctx context.Context, w *response, r *http.Request) error 
 
 // delete answers DELETE of an item.
 func (s *server) delete(ctx context.Context, w *response, r *http.Request) error {
-	id, o, err := s.existing(r)
+	id, o, err := existing(r)
 	if err != nil {
 		return err
 	}
@@ -181,12 +176,12 @@ func (s *server) delete(ctx context.Context, w *response, r *http.Request) error
 }
 
 // existing reads what PATCH and DELETE have in common.
-func (s *server) existing(r *http.Request) (model.ID, writeRequest, error) {
+func existing(r *http.Request) (model.ID, writeRequest, error) {
 	id, err := pathID(r)
 	if err != nil {
 		return 0, writeRequest{}, err
 	}
-	o, err := s.options(r)
+	o, err := options(r)
 	if err != nil {
 		return 0, o, err
 	}
@@ -220,12 +215,12 @@ func (s *server) readDraft(w *response, r *http.Request) (service.Draft, []byte,
 	if err = decode(body, &in); err != nil {
 		return service.Draft{}, nil, err
 	}
-	draft, err := s.draft(in.ID, &in.AuthorID, in.Kind, in.Content)
+	draft, err := newDraft(in.ID, &in.AuthorID, in.Kind, in.Content)
 	return draft, body, err
 }
 
-// draft checks the members of an item. The rules of kinds are those of the service.
-func (s *server) draft(id, author, kind *string, content json.RawMessage) (service.Draft, error) {
+// newDraft checks the members of an item. The rules of kinds and sizes are those of the service.
+func newDraft(id, author, kind *string, content json.RawMessage) (service.Draft, error) {
 	d := service.Draft{Kind: defaultKind, Content: content}
 	var err error
 	if id != nil {
@@ -244,14 +239,8 @@ func (s *server) draft(id, author, kind *string, content json.RawMessage) (servi
 			return d, model.NewInvalid("/kind", "must not be empty")
 		}
 	}
-	switch n := int64(len(content)); {
-	case n == 0:
+	if len(content) == 0 {
 		return d, model.NewInvalid("/content", "is required")
-	case n > s.Config.MaxContentBytes:
-		return d, &model.Error{
-			Kind: model.TooLarge, Field: "/content",
-			Message: fmt.Sprintf("must be at most %d bytes", s.Config.MaxContentBytes),
-		}
 	}
 	return d, nil
 }

@@ -75,7 +75,6 @@ type Handler struct {
 // server is what the single handlers share.
 type server struct {
 	Deps
-	store   model.Store // of a request that names none
 	ids     requestIDs
 	metrics *metrics
 	access  *accessLog
@@ -102,14 +101,10 @@ func New(d Deps) (*Handler, error) {
 	}
 	s := &server{
 		Deps:    d,
-		store:   model.StoreSync,
 		ids:     newRequestIDs(),
 		metrics: m,
 		access:  newAccessLog(d.Config.AccessLog, d.Logger),
 		openapi: contract,
-	}
-	if d.Config.DefaultStore == storeDelayed {
-		s.store = model.StoreDelayed
 	}
 	return &Handler{mux: s.routes()}, nil
 }

@@ -51,7 +51,7 @@ var contract = sync.OnceValue(func() (c struct {
 // testConfig has the defaults that matter, with limits small enough to be exceeded.
 func testConfig() handlers.Config {
 	return handlers.Config{
-		DefaultStore: "sync", MaxContentBytes: 1024, MaxBodyBytes: 4096, MaxBatchBytes: 256 << 10, MaxHeaderBytes: 32 << 10,
+		MaxBodyBytes: 4096, MaxBatchBytes: 256 << 10, MaxHeaderBytes: 32 << 10,
 		RequestTimeout: 10 * time.Second, ReadHeaderTimeout: time.Second, ReadTimeout: time.Second,
 		WriteTimeout: 11 * time.Second, IdleTimeout: time.Second, ShutdownGrace: time.Second,
 	}

@@ -58,13 +58,12 @@ func parseStore(q url.Values) (model.Store, error) {
 		return model.StoreDefault, err
 	case !given:
 		return model.StoreDefault, nil
-	case value == storeSync:
-		return model.StoreSync, nil
-	case value == storeDelayed:
-		return model.StoreDelayed, nil
-	default:
+	}
+	var store model.Store
+	if store.UnmarshalText([]byte(value)) != nil {
 		return model.StoreDefault, model.NewMalformed("store", "must be sync or delayed")
 	}
+	return store, nil
 }
 
 // parseLimit returns the length of a page. More than the maximum is taken as the maximum.

@@ -74,8 +74,9 @@ func ask(t *testing.T, method, url string, body io.Reader) reply {
 func TestHeadHasTheLengthOfGet(t *testing.T) {
 	t.Parallel()
 	c := testConfig()
-	c.MaxContentBytes, c.MaxBodyBytes = 64<<10, 128<<10
+	c.MaxBodyBytes = 128 << 10
 	f := newFake()
+	f.maxContent = 64 << 10
 	url := startServer(t, c, newHandler(t, deps(f, c)))
 	for _, size := range []int{1, 4000, 60_000} { // the last two are more than the server counts by itself
 		body := `{"author_id":"42","content":"` + strings.Repeat("x", size) + `"}`

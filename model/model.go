@@ -163,6 +163,19 @@ const (
 	StoreDelayed
 )
 
+// UnmarshalText reads "sync" or "delayed".
+func (s *Store) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "sync":
+		*s = StoreSync
+	case "delayed":
+		*s = StoreDelayed
+	default:
+		return fmt.Errorf("%q is neither sync nor delayed", text)
+	}
+	return nil
+}
+
 // Cond is a precondition of a write, compared with the current item in the same atomic step.
 type Cond struct {
 	Absent bool      // the item must not exist

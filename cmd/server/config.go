@@ -11,7 +11,6 @@ import (
 	"github.com/zmsg/zmsg"
 	"github.com/zmsg/zmsg/handlers"
 	"github.com/zmsg/zmsg/internal/envconfig"
-	"github.com/zmsg/zmsg/model"
 )
 
 // Config is everything that the program reads from the environment.
@@ -23,15 +22,12 @@ type Config struct {
 	Engine     zmsg.Config
 }
 
-// validate reports everything that is wrong, each by the name of its variable, and hands over to the
-// engine what HTTP and engine share.
+// validate reports everything that is wrong, each by the name of its variable.
 func (c *Config) validate() error {
-	c.Engine.MaxContentBytes = int(c.HTTP.MaxContentBytes)
-	c.Engine.DefaultStore = model.StoreSync
-	if c.HTTP.DefaultStore == "delayed" {
-		c.Engine.DefaultStore = model.StoreDelayed
-	}
 	err := errors.Join(prefixed(c.HTTP.Validate()), prefixed(c.Engine.Validate()))
+	if c.HTTP.MaxBodyBytes < int64(c.Engine.MaxContentBytes) {
+		err = errors.Join(err, errors.New(envconfig.Prefix+"MAX_BODY_BYTES: must be at least MAX_CONTENT_BYTES"))
+	}
 	if c.DrainDelay < 0 {
 		err = errors.Join(err, errors.New(envconfig.Prefix+"DRAIN_DELAY: must not be negative"))
 	}

@@ -20,6 +20,7 @@ func TestAllBadVariablesAreReportedAtOnce(t *testing.T) {
 		"ZMSG_QUEUE_SHARDS":        "0",
 		"ZMSG_PERMISSION_TTL":      "1ms",
 		"ZMSG_DEFAULT_STORE":       "maybe",
+		"ZMSG_MAX_BODY_BYTES":      "65535",
 		"ZMSG_LOG_LEVEL":           "loud",
 		"ZMSG_LOG_FORMAT":          "xml",
 		"ZMSG_REDIS_ADDR":          "nowhere",
