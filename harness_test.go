@@ -57,6 +57,14 @@ type replica struct {
 // open starts a replica and waits until it may use every shard.
 func (w *world) open(tb testing.TB, settings ...string) *replica {
 	tb.Helper()
+	r := w.start(tb, settings...)
+	r.awaitReady(tb)
+	return r
+}
+
+// start starts a replica.
+func (w *world) start(tb testing.TB, settings ...string) *replica {
+	tb.Helper()
 	var cfg zmsg.Config
 	environ := append([]string{"ZMSG_POSTGRES_DSN=" + w.dsn, "ZMSG_REDIS_ADDR=" + w.redis.Addr(), "ZMSG_PERMISSION_TTL=1s"}, settings...)
 	if err := envconfig.Load(&cfg, environ); err != nil {
@@ -74,7 +82,6 @@ func (w *world) open(tb testing.TB, settings ...string) *replica {
 	}
 	r.Engine = engine
 	tb.Cleanup(func() { r.close(tb) })
-	r.awaitReady(tb)
 	return r
 }
 
@@ -105,9 +112,11 @@ func (c *eventConn) Write(b []byte) (int, error) {
 
 func (r *replica) awaitReady(tb testing.TB) {
 	tb.Helper()
-	eventually(tb, 20*time.Second, "the replica is ready", func() bool {
-		return !slices.ContainsFunc(r.Checks(), func(c zmsg.Check) bool { return !c.OK })
-	})
+	eventually(tb, 20*time.Second, "the replica is ready", r.ready)
+}
+
+func (r *replica) ready() bool {
+	return !slices.ContainsFunc(r.Checks(), func(c zmsg.Check) bool { return !c.OK })
 }
 
 // eventually polls until f holds.

@@ -21,6 +21,9 @@ type Check struct {
 func (e *Engine) Checks() []Check {
 	granted, total := e.table.Granted(), e.table.Shards()
 	shards := fmt.Sprintf("%d of %d usable", granted, total)
+	if e.keeper.StrangeHome() != "" {
+		shards += ": other replicas use another Redis than this one; all must be given the same"
+	}
 	policy := e.keeper.Policy()
 	return []Check{
 		optional(check("database", !e.table.SQLDown(), "answers", "out of reach: delayed writes and cached reads only")),

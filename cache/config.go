@@ -15,7 +15,7 @@ type Config struct {
 	EventsKept    int64         `env:"QUEUE_EVENTS_KEPT" envDefault:"8192" unit:"events" desc:"events kept for each shard; a replica that is further behind starts anew"`
 	FilterItems   int64         `env:"BLOOM_ITEMS" envDefault:"1000000" unit:"items" desc:"items that the Bloom filter is made for at first; it grows"`
 	FilterError   float64       `env:"BLOOM_ERROR" envDefault:"0.001" unit:"ratio" desc:"share of absent IDs that the Bloom filter lets through to SQL"`
-	FlightTimeout time.Duration `env:"LOAD_TIMEOUT" envDefault:"5s" unit:"duration" desc:"longest read of one item from Redis and SQL that requests share"`
+	FlightTimeout time.Duration `env:"LOAD_TIMEOUT" envDefault:"5s" unit:"duration" desc:"longest read from Redis and SQL, of an item or of a page"`
 }
 
 // Validate reports everything that is wrong with c, each by the name of its variable.

@@ -32,7 +32,7 @@ type memory struct {
 	reads  int    // statements that read items by ID
 }
 
-func (m *memory) Heartbeat(_ context.Context, replica string, _ time.Duration) (model.Heartbeat, error) {
+func (m *memory) Heartbeat(_ context.Context, replica string, _ time.Duration, _ ...string) (model.Heartbeat, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return model.Heartbeat{Shards: slices.Clone(m.shards), Alive: []string{replica}}, nil

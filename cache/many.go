@@ -98,8 +98,12 @@ func (m *many) readAround(ctx context.Context) {
 	found, err := m.rows(ctx, m.around)
 	for _, i := range m.around {
 		if m.errs[i] = err; err == nil {
-			a := answer{item: found[m.ids[i]], tier: model.TierSQL, bypass: true}
-			m.docs[i] = a.doc()
+			row := found[m.ids[i]]
+			row.ID = m.ids[i]
+			var a answer
+			if a, m.errs[i] = m.bypassed(row); m.errs[i] == nil {
+				m.docs[i] = a.doc()
+			}
 		}
 	}
 }

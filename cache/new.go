@@ -49,7 +49,7 @@ func New(cfg Config, d Deps) (*Caches, error) {
 	}
 	tailer.Loop = tailer.loop()
 	reader := &Reader{
-		cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, store: sqlReads{d.Store, d.Table, m.sqlReads}, l1: l1, filter: filter,
+		cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, store: sqlReads{d.Store, d.Table, cfg.FlightTimeout, m.sqlReads}, l1: l1, filter: filter,
 		overlay: overlay, flight: NewFlight(cfg.FlightTimeout, flightLimit), metrics: m, tailer: tailer,
 	}
 	m.follow(d.Registerer, l1, filter, overlay)

@@ -180,8 +180,20 @@ func isDown(err error) bool {
 // bypass reads around Redis. Writes that are still queued are invisible to it, so L1 keeps nothing.
 func (r *Reader) bypass(ctx context.Context, id model.ID) (answer, error) {
 	it, err := r.store.Get(ctx, id)
+	if err != nil {
+		return answer{}, err
+	}
 	it.ID = id
-	return answer{item: it, tier: model.TierSQL, bypass: true}, err
+	return r.bypassed(it)
+}
+
+// bypassed is the answer of SQL alone. An item that is known to be queued is not said to be absent.
+func (r *Reader) bypassed(row model.Item) (answer, error) {
+	absent := row.Version == 0 || row.Deleted
+	if p, queued := r.overlay.Get(r.space.Shard(row.ID), row.ID); absent && queued && !p.Deleted && p.Version > row.Version {
+		return answer{}, model.NewUnavailable("the item is queued, and the queue is out of reach", nil)
+	}
+	return answer{item: row, tier: model.TierSQL, bypass: true}, nil
 }
 
 func (r *Reader) lookupUnder(ctx context.Context, g *shards.Grant, id model.ID) (answer, error) {

@@ -128,7 +128,12 @@ func TestP9_ReadsGoAroundRedisAndFillNothing(t *testing.T) {
 		t.Helper()
 		for name, id := range ids {
 			doc, err := n.Get(t.Context(), id, false)
-			// What is queued in Redis alone cannot be seen, and the answer says so.
+			if name == "queued" { // it cannot be seen, but it is known not to be absent
+				if model.KindOf(err) != model.Unavailable {
+					t.Errorf("%s: %+v, %v", name, doc, err)
+				}
+				continue
+			}
 			if err != nil || !doc.Bypass || doc.Tier != model.TierSQL || doc.Found() != (name == "in L2" || name == "in SQL") {
 				t.Errorf("%s: %+v, %v", name, doc, err)
 			}
@@ -137,8 +142,8 @@ func TestP9_ReadsGoAroundRedisAndFillNothing(t *testing.T) {
 			}
 		}
 		docs, errs := n.GetMany(t.Context(), []model.ID{ids["in SQL"], ids["queued"]}, false)
-		if err := errors.Join(errs...); err != nil || !docs[0].Found() || !docs[0].Bypass || docs[1].Found() || !docs[1].Bypass {
-			t.Errorf("many: %+v, %v", docs, err)
+		if errs[0] != nil || !docs[0].Found() || !docs[0].Bypass || model.KindOf(errs[1]) != model.Unavailable {
+			t.Errorf("many: %+v, %v", docs, errs)
 		}
 		page, err := n.List(t.Context(), []model.ID{n.sql.row(ids["in SQL"]).AuthorID}, 0, 10, false)
 		if err != nil || len(page.Items) != 2 || !page.Bypass {

@@ -31,7 +31,7 @@ type memory struct {
 	before, after func() error
 }
 
-func (m *memory) Heartbeat(ctx context.Context, replica string, _ time.Duration) (model.Heartbeat, error) {
+func (m *memory) Heartbeat(ctx context.Context, replica string, _ time.Duration, _ ...string) (model.Heartbeat, error) {
 	all, err := m.All(ctx)
 	return model.Heartbeat{Shards: all, Alive: []string{replica}}, err
 }

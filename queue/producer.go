@@ -241,12 +241,17 @@ func (p *Producer) Await(ctx context.Context, id model.ID, v model.Version) erro
 			if released, err := p.table.AwaitReleased(ctx, g, v); released || err != nil {
 				return err
 			}
-			continue
+			if !p.table.Away(s) {
+				continue
+			}
 		}
-		// The epoch of the write has ended, or is being entered anew: SQL tells.
+		// The epoch of the write has ended, is being entered anew, or Redis has gone: SQL tells.
 		stored, err := p.stored(ctx, id, v)
 		if stored || err != nil {
 			return err
+		}
+		if p.table.Away(s) {
+			return model.NewUnavailable("the queue is out of reach; the outcome of the write is unknown", nil)
 		}
 		g, err := p.table.AwaitGrant(ctx, s, nil, p.cfg.AwaitTimeout)
 		if err != nil {

@@ -19,7 +19,7 @@ func (w *worker) read(ctx context.Context, list []int) (*batch, error) {
 	b := &batch{}
 	var parts []part
 	for _, s := range list {
-		if g := w.table.Grant(s); g != nil {
+		if g := w.table.Grant(s); g != nil && !w.table.Away(s) {
 			parts = append(parts, part{grant: g, from: w.after(g)})
 		}
 	}

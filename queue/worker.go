@@ -131,13 +131,20 @@ func (w *worker) run(ctx context.Context) {
 		list := w.take()
 		err := w.round(ctx, list)
 		if err == nil {
+			if pause != retryFirst {
+				w.log.Info("the drain goes on")
+			}
 			pause = retryFirst
 			continue
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		w.log.Warn("a round of the drain failed and will be repeated", zap.Error(err), zap.Duration("pause", pause))
+		level := zap.DebugLevel // an outage has one line at its beginning and one at its end
+		if pause == retryFirst {
+			level = zap.WarnLevel
+		}
+		w.log.Log(level, "a round of the drain failed and will be repeated", zap.Error(err))
 		w.metrics.failures.Inc()
 		select {
 		case <-ctx.Done():

@@ -3,14 +3,20 @@ package service
 import (
 	"context"
 	"encoding/json"
+	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/zmsg/zmsg/model"
 )
 
 // patchAttempts bounds how often a patch is computed anew because the item changed meanwhile. Each
-// further attempt means that another write went through.
-const patchAttempts = 10
+// further attempt means that another write went through, so that many patches of one item at once need
+// as many. They step out of each other's way by pausing at random, up to patchPause for each attempt made.
+const (
+	patchAttempts = 200
+	patchPause    = 200 * time.Microsecond
+)
 
 // Patch merges a patch (RFC 7396) into the content of the item id. It replaces exactly the version that
 // it has read, and begins anew when that one is gone. Where there is no item it is NotFound, or
@@ -33,10 +39,15 @@ func (f *Feeds) Patch(ctx context.Context, id model.ID, patch json.RawMessage, o
 	if opts.IdempotencyKey, opts.Fingerprint, err = f.claim(ctx, "patch", id, opts); err != nil {
 		return Written{}, err
 	}
-	for range patchAttempts {
+	for attempt := range patchAttempts {
 		written, again, err := f.patchOnce(ctx, id, patch, opts)
 		if !again {
 			return written, err
+		}
+		select {
+		case <-ctx.Done():
+			return Written{}, unknownIfEnded(ctx.Err())
+		case <-time.After(rand.N(time.Duration(attempt+1) * patchPause)):
 		}
 	}
 	return Written{}, &model.Error{Kind: model.Conflict, Message: "the item kept changing while the patch was applied"}

@@ -17,11 +17,13 @@ import (
 
 // Store is the SQL side of permissions and epochs.
 type Store interface {
-	// Heartbeat renews the replica's permission for ttl and tells the state of all shards.
-	Heartbeat(ctx context.Context, replica string, ttl time.Duration) (model.Heartbeat, error)
+	// Heartbeat renews the replica's permission for ttl and tells the state of all shards. sees are the
+	// Redis processes that the replica reaches as masters.
+	Heartbeat(ctx context.Context, replica string, ttl time.Duration, sees ...string) (model.Heartbeat, error)
 	// Leave ends the replica's permission.
 	Leave(ctx context.Context, replica string) error
-	// Claim begins new epochs, and tells how long older permissions of others may last.
+	// Claim begins new epochs, and tells how long older permissions of others may last. It takes no shard
+	// from a home that another living replica still sees.
 	Claim(ctx context.Context, replica string, claims []model.Claim) ([]model.Shard, time.Duration, error)
 	// Confirm makes claimed shards ready whose position is still the one given.
 	Confirm(ctx context.Context, claimed []model.Shard) ([]int, error)
@@ -61,6 +63,8 @@ type Keeper struct {
 	last    model.Heartbeat
 	scripts map[string]*keyspace.Scripts // by process
 	policy  string                       // Redis's eviction policy, as last seen
+	seen    []string                     // the masters that the last look found
+	strange strange
 
 	beating chan struct{} // holds one value while a heartbeat is under way
 
@@ -169,7 +173,7 @@ func (k *Keeper) beat(ctx context.Context) error {
 		return ctx.Err()
 	}
 	asked := k.Table.now()
-	hb, err := k.Store.Heartbeat(ctx, k.Replica, k.cfg.Permission)
+	hb, err := k.Store.Heartbeat(ctx, k.Replica, k.cfg.Permission, k.seenHomes()...)
 	if err != nil {
 		return err
 	}
@@ -191,6 +195,46 @@ func (k *Keeper) beat(ctx context.Context) error {
 		k.Log.Info("the database is back")
 	}
 	return nil
+}
+
+// seenHomes returns the masters that the last look found.
+func (k *Keeper) seenHomes() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.seen
+}
+
+// StrangeHome returns the Redis process that serves shards for other replicas while this one reaches
+// another, "" if there is none. A restart or a failover looks so for a moment, which does not count.
+func (k *Keeper) StrangeHome() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.strange.told {
+		return k.strange.home
+	}
+	return ""
+}
+
+// strange is a home that this replica cannot take shards from, and does not reach.
+type strange struct {
+	home  string
+	since time.Time
+	told  bool
+}
+
+// setStrange keeps the strange home, "" for none, and tells of it once it has lasted.
+func (k *Keeper) setStrange(home, mine string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if home != k.strange.home {
+		k.strange = strange{home: home, since: time.Now()}
+	}
+	if home == "" || k.strange.told || time.Since(k.strange.since) < 2*k.cfg.Permission {
+		return
+	}
+	k.strange.told = true
+	k.Log.Error("other replicas use another Redis than this one, which therefore serves nothing; all must be given the same",
+		zap.String("theirs", home), zap.String("mine", mine))
 }
 
 // Policy returns Redis's eviction policy as last seen, "" before the first look. Of several processes'

@@ -175,8 +175,8 @@ type slowStore struct {
 	gate     chan struct{}
 }
 
-func (s *slowStore) Heartbeat(ctx context.Context, replica string, ttl time.Duration) (model.Heartbeat, error) {
-	hb, err := s.Store.Heartbeat(ctx, replica, ttl)
+func (s *slowStore) Heartbeat(ctx context.Context, replica string, ttl time.Duration, sees ...string) (model.Heartbeat, error) {
+	hb, err := s.Store.Heartbeat(ctx, replica, ttl, sees...)
 	if s.calls.Add(1) == 1 {
 		close(s.answered)
 		<-s.gate

@@ -36,8 +36,9 @@ func (k *Keeper) open(ctx context.Context, shards []model.Shard, hb model.Heartb
 		return fmt.Errorf("claim: %w", err)
 	}
 	if len(claimed) == 0 {
-		return nil // somebody else was first
+		return k.refused(ctx, shards) // somebody else was first, or the home is not lost
 	}
+	k.setStrange("", "")
 	if first {
 		wait = 0 // no home yet, so nobody ever had a permission
 	}
@@ -118,4 +119,20 @@ func (k *Keeper) openOne(ctx context.Context, sh *model.Shard) error {
 	default:
 		return fmt.Errorf("the opening script refuses: %s", answer)
 	}
+}
+
+// refused finds out why a claim got nothing: a shard whose epoch stands where it stood has a home that
+// other replicas still reach.
+func (k *Keeper) refused(ctx context.Context, shards []model.Shard) error {
+	if err := k.beat(ctx); err != nil {
+		return err
+	}
+	now := k.heartbeat().Shards
+	for _, sh := range shards {
+		if cur := now[sh.Shard]; cur.Epoch == sh.Epoch && cur.Ready && cur.Home != sh.Home {
+			k.setStrange(cur.Home, sh.Home)
+			return nil
+		}
+	}
+	return nil
 }

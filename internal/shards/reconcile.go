@@ -37,7 +37,11 @@ func (k *Keeper) reconcile(ctx context.Context) {
 		}
 	}
 	k.enterAll(ctx, enter)
-	if len(claims) == 0 || k.Table.SQLDown() {
+	if len(claims) == 0 {
+		k.setStrange("", "")
+		return
+	}
+	if k.Table.SQLDown() {
 		return
 	}
 	if err := k.open(ctx, claims, hb); err != nil && ctx.Err() == nil {
@@ -212,6 +216,12 @@ func (k *Keeper) notice(found []node) {
 		}
 	}
 	k.mu.Lock()
+	k.seen = nil
+	for _, n := range found {
+		if n.process != "" && !slices.Contains(k.seen, n.process) {
+			k.seen = append(k.seen, n.process)
+		}
+	}
 	if policy != "" {
 		k.policy = policy
 	}

@@ -189,7 +189,7 @@ func (t *Table) Leads() bool {
 func (t *Table) Granted() int {
 	n := 0
 	for s := range t.rows {
-		if t.Grant(s) != nil {
+		if t.Grant(s) != nil && !t.Away(s) {
 			n++
 		}
 	}

@@ -65,7 +65,8 @@ func (t *Table) AwaitGrant(ctx context.Context, s int, old *Grant, patience time
 const sqlPatience = 200 * time.Millisecond
 
 // AwaitReleased waits until the shard's released position has passed v under the grant's epoch. It
-// returns false when the epoch ended first: then SQL alone can tell what became of the write.
+// returns false when the epoch ended first, or Redis has gone: then SQL alone can tell what became of
+// the write.
 func (t *Table) AwaitReleased(ctx context.Context, g *Grant, v model.Version) (bool, error) {
 	r := &t.rows[g.Shard]
 	tick := time.NewTicker(sqlPatience)
@@ -79,6 +80,9 @@ func (t *Table) AwaitReleased(ctx context.Context, g *Grant, v model.Version) (b
 		}
 		if released >= v {
 			return true, nil
+		}
+		if t.Away(g.Shard) {
+			return false, nil
 		}
 		select {
 		case <-ctx.Done():

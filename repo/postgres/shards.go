@@ -73,9 +73,10 @@ func (s *Shards) create(ctx context.Context, n int) (int, error) {
 
 // GREATEST: what was promised earlier may not be taken back by a clock that steps, or by a shorter ttl.
 const renew = `
-INSERT INTO replicas (replica, started_at, alive_until)
-VALUES ($1, clock_timestamp(), clock_timestamp() + $2::interval)
-ON CONFLICT (replica) DO UPDATE SET alive_until = GREATEST(replicas.alive_until, excluded.alive_until)`
+INSERT INTO replicas (replica, started_at, alive_until, sees)
+VALUES ($1, clock_timestamp(), clock_timestamp() + $2::interval, $3)
+ON CONFLICT (replica) DO UPDATE SET
+	alive_until = GREATEST(replicas.alive_until, excluded.alive_until), sees = excluded.sees`
 
 // removeDead leaves a long margin: as long as a row is there, claims know of the replica.
 const removeDead = `
@@ -84,11 +85,15 @@ DELETE FROM replicas WHERE replica IN (
 )`
 
 // Heartbeat renews the replica's permission for ttl, from before the call on, and returns the state
-// of all shards and the replicas whose permission lasts.
-func (s *Shards) Heartbeat(ctx context.Context, replica string, ttl time.Duration) (model.Heartbeat, error) {
+// of all shards and the replicas whose permission lasts. sees are the Redis masters that the replica
+// reaches.
+func (s *Shards) Heartbeat(ctx context.Context, replica string, ttl time.Duration, sees ...string) (model.Heartbeat, error) {
+	if sees == nil {
+		sees = []string{} // nil would be NULL
+	}
 	var h model.Heartbeat
 	err := s.db.transact(ctx, func(b *pgx.Batch) {
-		b.Queue(renew, replica, ttl)
+		b.Queue(renew, replica, ttl, sees)
 		b.Queue(removeDead)
 		b.Queue("SELECT " + shardColumns + " FROM shards ORDER BY shard FOR KEY SHARE").
 			Query(collect(&h.Shards, pgx.RowToStructByPos[model.Shard]))
@@ -120,14 +125,18 @@ func (s *Shards) Leave(ctx context.Context, replica string) error {
 const claim = `
 UPDATE shards AS s SET epoch = s.epoch + 1, home = c.home, ready = false, opener = $4
 FROM unnest($1::integer[], $2::bigint[], $3::text[]) AS c (shard, epoch, home)
-WHERE s.shard = c.shard AND s.epoch = c.epoch
+WHERE s.shard = c.shard AND s.epoch = c.epoch AND (s.home = c.home OR NOT EXISTS (
+	SELECT FROM replicas AS r WHERE r.replica <> $4 AND r.alive_until > clock_timestamp() AND s.home = ANY (r.sees)
+))
 RETURNING s.shard, s.epoch, s.home, s.ready, s.opener, s.position`
 
 // othersLast ignores the NULL of "no others", as GREATEST does.
 const othersLast = `
 SELECT GREATEST(max(alive_until) - clock_timestamp(), interval '0') FROM replicas WHERE replica <> $1`
 
-// Claim begins a new epoch, not ready, for every claim whose epoch is still the one in SQL. It
+// Claim begins a new epoch, not ready, for every claim whose epoch is still the one in SQL, unless it
+// takes the shard from a home that another living replica still reaches: that one is not lost, the two
+// replicas have been given different servers, or a failover is under way. It
 // returns those shards, and how long the permissions of other replicas for older epochs may last, from
 // the return on.
 func (s *Shards) Claim(ctx context.Context, replica string, claims []model.Claim) ([]model.Shard, time.Duration, error) {

@@ -35,7 +35,7 @@ type Drain interface {
 // Shards keeps epochs and permissions.
 type Shards interface {
 	Init(ctx context.Context, n int) error
-	Heartbeat(ctx context.Context, replica string, ttl time.Duration) (model.Heartbeat, error)
+	Heartbeat(ctx context.Context, replica string, ttl time.Duration, sees ...string) (model.Heartbeat, error)
 	Leave(ctx context.Context, replica string) error
 	Claim(ctx context.Context, replica string, claims []model.Claim) ([]model.Shard, time.Duration, error)
 	Confirm(ctx context.Context, claimed []model.Shard) ([]int, error)
