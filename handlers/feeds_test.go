@@ -394,3 +394,16 @@ func TestIdempotencyKey(t *testing.T) {
 		})
 	}
 }
+
+// A client that asked for a state must learn which of its headers asked in vain.
+func TestP11_FailedConditionNamesItsHeader(t *testing.T) {
+	t.Parallel()
+	body := `{"author_id":"7","content":1}`
+	for header, value := range map[string]string{"If-Match": `"5"`, "If-None-Match": "*"} {
+		w := send(t, newHandler(t, deps(newFake(), testConfig())), call{method: http.MethodPut, path: seededPath, body: body, headers: []string{header, value}})
+		wantStatus(t, w, http.StatusPreconditionFailed)
+		if !strings.Contains(w.Body.String(), `"header":"`+header+`"`) {
+			t.Errorf("%s: %s", header, w.Body)
+		}
+	}
+}

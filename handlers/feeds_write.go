@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -105,10 +106,24 @@ func (s *server) put(ctx context.Context, w *response, r *http.Request) error {
 	draft.ID = id
 	written, err := s.Writes.Put(ctx, draft, o.WriteOptions)
 	if err != nil {
-		return err
+		return nameCondition(err, o.Cond)
 	}
 	answerItem(w, &written, o.preferred)
 	return nil
+}
+
+// nameCondition tells which header asked for the state that the item is not in.
+func nameCondition(err error, cond model.Cond) error {
+	var e *model.Error
+	if !errors.As(err, &e) || e.Kind != model.PreconditionFailed || e.Field != "" {
+		return err
+	}
+	named := *e
+	named.Field = "If-Match"
+	if cond.Absent {
+		named.Field = "If-None-Match"
+	}
+	return &named
 }
 
 // putCond reads both preconditions of a PUT.
@@ -143,7 +158,7 @@ func (s *server) patch(ctx context.Context, w *response, r *http.Request) error 
 	}
 	written, err := s.Writes.Patch(ctx, id, json.RawMessage(body), o.WriteOptions)
 	if err != nil {
-		return err
+		return nameCondition(err, o.Cond)
 	}
 	answerItem(w, &written, o.preferred)
 	return nil
@@ -157,7 +172,7 @@ func (s *server) delete(ctx context.Context, w *response, r *http.Request) error
 	}
 	written, err := s.Writes.Delete(ctx, id, o.WriteOptions)
 	if err != nil {
-		return err
+		return nameCondition(err, o.Cond)
 	}
 	if written.Store != model.StoreDelayed {
 		w.WriteHeader(http.StatusNoContent)

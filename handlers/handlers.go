@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -124,6 +125,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) routes() *chi.Mux {
 	mux := chi.NewRouter()
+	mux.Use(middleware.GetHead) // HEAD is answered wherever GET is
 	add := func(method, route string, h handlerFunc) {
 		mux.Method(method, route, s.endpoint(method, route, h))
 	}

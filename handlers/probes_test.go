@@ -2,6 +2,7 @@ package handlers_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -90,5 +91,18 @@ func TestDocsNeedNoNetwork(t *testing.T) {
 		w := send(t, h, call{method: http.MethodGet, path: "/docs/" + file})
 		wantStatus(t, w, http.StatusOK)
 		wantHeaders(t, w, "Content-Type", contentType)
+	}
+}
+
+// Monitors and load balancers ask with HEAD.
+func TestHeadIsAnsweredWhereverGetIs(t *testing.T) {
+	t.Parallel()
+	h := newHandler(t, deps(newFake(), testConfig()))
+	for _, path := range []string{"/livez", "/readyz", "/healthz", "/openapi.json", "/docs", "/ids/1", "/feeds?author_id=1"} {
+		w := httptest.NewRecorder() // HTTP implies it, the contract does not list it
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodHead, path, http.NoBody))
+		if w.Code != http.StatusOK {
+			t.Errorf("HEAD %s: %d", path, w.Code)
+		}
 	}
 }

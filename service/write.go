@@ -180,7 +180,7 @@ func asConflict(err error) error {
 }
 
 func errKeyReused() error {
-	return &model.Error{Kind: model.KeyReused, Message: "the idempotency key was used by another request"}
+	return &model.Error{Kind: model.KeyReused, Field: "Idempotency-Key", Message: "the idempotency key was used by another request"}
 }
 
 // unknownIfEnded says of a write whose context ended that its outcome is unknown.

@@ -56,6 +56,12 @@ func prefixed(err error) error {
 	return errors.Join(list...)
 }
 
+// Of lines with the same text, so many are written in each second, then one in so many.
+const (
+	sampleFirst      = 5
+	sampleThereafter = 1000
+)
+
 func (c *Config) logger(errOut zapcore.WriteSyncer) (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(c.LogLevel)
 	if err != nil {
@@ -67,5 +73,7 @@ func (c *Config) logger(errOut zapcore.WriteSyncer) (*zap.Logger, error) {
 	if c.LogFormat == "console" {
 		encoder = zapcore.NewConsoleEncoder(enc)
 	}
-	return zap.New(zapcore.NewCore(encoder, errOut, level)), nil
+	// An outage fails every request in the same words: a few of them tell it, metrics count the rest.
+	core := zapcore.NewSamplerWithOptions(zapcore.NewCore(encoder, errOut, level), time.Second, sampleFirst, sampleThereafter)
+	return zap.New(core), nil
 }
