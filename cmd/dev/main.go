@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -57,6 +58,13 @@ type dev struct {
 	env       []string
 	out       io.Writer
 	closers   []func() error // to be called in reverse
+	started   []server
+}
+
+// server is one that was started for the run.
+type server struct {
+	name, log string
+	exited    <-chan struct{}
 }
 
 // run returns when the server has ended, by itself or because ctx was done, and everything that was
@@ -116,6 +124,7 @@ func (d *dev) startPostgres(ctx context.Context) error {
 		return err
 	}
 	d.closers = append(d.closers, pg.Close)
+	d.started = append(d.started, server{"PostgreSQL", pg.LogFile(), pg.Exited()})
 	d.env = append(d.env, postgresEnv+"="+pg.DSN())
 	d.say("PostgreSQL  %s\n            data and log in %s", pg.DSN(), dir)
 	return nil
@@ -134,6 +143,7 @@ func (d *dev) startRedis(ctx context.Context) error {
 		return err
 	}
 	d.closers = append(d.closers, r.Close)
+	d.started = append(d.started, server{"Redis", r.LogFile(), r.Exited()})
 	d.env = append(d.env, redisEnv+"="+r.Addr())
 	d.say("Redis       %s\n            data and log in %s", r.Addr(), dir)
 	return nil
@@ -150,7 +160,9 @@ func (d *dev) serve(ctx context.Context) error {
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = stopTimeout
 	d.say("zmsg        %s on %s; Ctrl-C stops everything and keeps the data\n", d.bin, d.get(addrEnv, ":8080"))
+	unwatch := d.watch()
 	err := cmd.Run()
+	unwatch()
 	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || cmd.ProcessState != nil && cmd.ProcessState.Success()) {
 		return nil // It stopped as told.
 	}
@@ -158,6 +170,25 @@ func (d *dev) serve(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", d.bin, err)
 	}
 	return nil
+}
+
+// watch tells when a server that was started ends by itself. The returned function ends the watch.
+func (d *dev) watch() func() {
+	stop := make(chan struct{})
+	var watchers sync.WaitGroup
+	for _, s := range d.started {
+		watchers.Go(func() {
+			select {
+			case <-s.exited:
+				d.say("\n%s has ended by itself, see %s. The service does what it can without it; Ctrl-C stops it.\n", s.name, s.log)
+			case <-stop:
+			}
+		})
+	}
+	return func() {
+		close(stop)
+		watchers.Wait()
+	}
 }
 
 // close stops what was started, the latest first.
