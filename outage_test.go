@@ -66,6 +66,24 @@ func TestP6_AbsentItemsCostSQLAlmostNothing(t *testing.T) {
 	}
 }
 
+// Deletions of items that never were must not fill the filter: anybody can send them.
+func TestDeletingWhatNeverWasLeavesTheFilterAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a := w.open(t)
+	eventually(t, 5*time.Second, "the filter is complete", func() bool { return a.metric(t, "zmsg_cache_bloom_complete_shards") == 64 })
+	before := a.Stats().Cache.Filter.Items
+	for range 200 {
+		res, err := a.Feeds.Delete(t.Context(), newID(), delayed)
+		if err != nil || res.Item.Version != 0 {
+			t.Fatalf("got %+v, %v", res, err)
+		}
+	}
+	if after := a.Stats().Cache.Filter.Items; after != before {
+		t.Errorf("the filter grew from %d to %d items", before, after)
+	}
+}
+
 // Replicas start, filters are built, while items are written elsewhere: no read may miss one.
 func TestP6_FilterNeverLiesWhileItIsBuilt(t *testing.T) {
 	t.Parallel()

@@ -253,7 +253,7 @@ func (e *Engine) Close(ctx context.Context) error {
 		e.unregister = nil // by now they may be another engine's
 	}
 	if e.caches != nil {
-		errs = append(errs, e.caches.Close())
+		e.caches.Close()
 	}
 	if e.pipe != nil {
 		e.pipe.Close()

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -188,7 +187,9 @@ func newNode(t *testing.T, tail bool) *node {
 				t.Error(err)
 			}
 		}
-		if err := errors.Join(n.Close(), func() error { pipe.Close(); return n.conn.Close() }()); err != nil {
+		n.Close()
+		pipe.Close()
+		if err := n.conn.Close(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -59,11 +59,8 @@ func New(cfg Config, d Deps) (*Caches, error) {
 // flightLimit bounds the shared reads under way; past it, readers wait for one to end.
 const flightLimit = 1024
 
-// Close waits for reads under way and ends L1.
-func (c *Caches) Close() error {
-	c.flight.Close()
-	return nil
-}
+// Close ends the reads that requests share, and waits for them.
+func (c *Caches) Close() { c.flight.Close() }
 
 // Stats are the caches' figures for a person to read.
 type Stats struct {

@@ -183,8 +183,8 @@ func (p *Producer) finish(g *shards.Grant, w *model.Write, r keyspace.Reply) (mo
 		res.Outcome = model.OutcomeUnchanged
 		version, verr := keyspace.ParseHex(r.Text(1))
 		author, perr := strconv.ParseInt(r.Text(2), 10, 64)
-		if res.Version, err = version, errors.Join(verr, perr); err == nil {
-			// Another replica may have deleted it, unheard of by this one.
+		if res.Version, err = version, errors.Join(verr, perr); err == nil && version != 0 {
+			// Another replica may have deleted it, unheard of by this one. What never was needs no memory.
 			p.observer.Wrote(g, &model.Item{ID: w.ID, AuthorID: model.ID(author), Version: version, Deleted: true})
 		}
 	case "cond":

@@ -19,7 +19,7 @@ type worker struct {
 	*Drainer
 	signal   chan struct{}
 	perShard int // how many writes to ask one shard for, after the sizes seen
-	writes   int // of the last round
+	writes   int // that the last round committed
 
 	mu    sync.Mutex // guards what is below
 	dirty map[int]struct{}
@@ -181,12 +181,12 @@ func (w *worker) round(ctx context.Context, list []int) error {
 	if err != nil {
 		return err
 	}
-	w.writes = batch.writes
 	if len(batch.parts) > 0 {
 		if err := w.commit(ctx, batch); err != nil {
 			return err
 		}
 	}
+	w.writes = batch.writes // without those of refused shards
 	if err := failpoint.Hit("drain.before_release"); err != nil {
 		return err
 	}
