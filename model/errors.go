@@ -47,6 +47,9 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
+// ErrMoved says that a shard is not where the caller believed: nothing was done.
+var ErrMoved = errors.New("the shard has moved")
+
 // KindOf returns the kind of the first Error in err's chain, Internal if there is none.
 func KindOf(err error) Kind {
 	var e *Error

@@ -208,6 +208,8 @@ const (
 	OutcomeCondFailed             // a precondition did not hold
 	OutcomeAuthorConflict         // the item belongs to another author
 	OutcomeKeyReused              // the idempotency key was used by another request
+	OutcomeOutOfRange             // a counter would leave the range
+	OutcomeTooManyMetrics         // a subject has as many counters as it may
 )
 
 // WriteResult is the answer to a Write. Of a replayed write it is the first result.
@@ -219,4 +221,5 @@ type WriteResult struct {
 	UpdatedAt time.Time
 	Created   bool // the item did not exist before
 	Replayed  bool // the idempotency key was known
+	Committed bool // SQL has it already
 }

@@ -3,11 +3,15 @@ package shards
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/zmsg/zmsg/internal/keyspace"
 	"github.com/zmsg/zmsg/internal/lifecycle"
@@ -17,14 +21,15 @@ import (
 
 // Store is the SQL side of permissions and epochs.
 type Store interface {
-	// Heartbeat renews the replica's permission for ttl and tells the state of all shards. sees are the
-	// Redis processes that the replica reaches as masters.
-	Heartbeat(ctx context.Context, replica string, ttl time.Duration, sees ...string) (model.Heartbeat, error)
+	// Heartbeat renews the replica's permission and tells the state of all shards.
+	Heartbeat(ctx context.Context, b model.Beat) (model.Heartbeat, error)
 	// Leave ends the replica's permission.
 	Leave(ctx context.Context, replica string) error
-	// Claim begins new epochs, and tells how long older permissions of others may last. It takes no shard
-	// from a home that another living replica still sees.
+	// Claim begins new epochs, and tells how long older permissions of others may last. It moves no shard
+	// against what most of the living replicas see.
 	Claim(ctx context.Context, replica string, claims []model.Claim) ([]model.Shard, time.Duration, error)
+	// Unsettled reports whether another living replica may still work under an older epoch than those claimed.
+	Unsettled(ctx context.Context, replica string, claimed []model.Shard) (bool, error)
 	// Confirm makes claimed shards ready whose position is still the one given.
 	Confirm(ctx context.Context, claimed []model.Shard) ([]int, error)
 }
@@ -37,33 +42,43 @@ type Follower interface {
 	Leave(g *Grant)
 }
 
-// Deps are what the Keeper works with. Drain writes to SQL what the shard's stream holds beyond its
-// position, under the claimed epoch, and returns the new position.
+// Deps are what the Keeper works with.
 type Deps struct {
 	Table    *Table
 	Space    *keyspace.Space
 	Redis    *redisconn.Conn
 	Store    Store
 	Follower Follower
-	Drain    func(ctx context.Context, claimed model.Shard) (model.Version, error)
+	// Drain writes to SQL what the shard's stream holds beyond its position, under the claimed epoch, and
+	// returns the new position.
+	Drain func(ctx context.Context, claimed model.Shard) (model.Version, error)
+	// Flush writes to SQL what this replica has queued under older epochs than the shard's, and what is
+	// not there yet: the stream that holds it may be lost.
+	Flush    func(ctx context.Context, sh model.Shard) error
 	Replica  string // unique name of this process
 	Log      *zap.Logger
 	Entries  Expiry
+	KeyCheck time.Duration // how long after an opening unknown idempotency keys are looked up in SQL
+	// Registerer takes the Keeper's metrics.
+	Registerer prometheus.Registerer
 }
 
 // Expiry is how long entries stay in L2 once they are released.
 type Expiry struct{ Value, Deletion time.Duration }
 
-// Keeper renews the replica's permissions and moves shards to the Redis process that serves them.
+// Keeper renews the replica's permissions and moves shards to the Redis process that serves them, or to
+// SQL while none does.
 type Keeper struct {
 	Deps
-	cfg Config
+	cfg     Config
+	metrics *metrics
 
 	mu      sync.Mutex
 	last    model.Heartbeat
 	scripts map[string]*keyspace.Scripts // by process
-	policy  string                       // Redis's eviction policy, as last seen
-	seen    []string                     // the masters that the last look found
+	memory  Memory
+	seen    []sight // what the last look found of each shard
+	settled []int64 // epoch of each shard under which this replica works
 	strange strange
 
 	beating chan struct{} // holds one value while a heartbeat is under way
@@ -74,7 +89,11 @@ type Keeper struct {
 
 // NewKeeper returns a Keeper that has not started.
 func NewKeeper(cfg Config, deps Deps) *Keeper {
-	k := &Keeper{Deps: deps, cfg: cfg, scripts: make(map[string]*keyspace.Scripts), beating: make(chan struct{}, 1)}
+	n := deps.Space.Shards()
+	k := &Keeper{
+		Deps: deps, cfg: cfg, metrics: newMetrics(deps.Registerer, deps.Table), scripts: make(map[string]*keyspace.Scripts),
+		seen: make([]sight, n), settled: make([]int64, n), beating: make(chan struct{}, 1),
+	}
 	k.loop = lifecycle.NewLoop(
 		func(ctx context.Context) { k.every(ctx, cfg.Permission/3, nil, func() { k.renew(ctx) }) },
 		func(ctx context.Context) { k.every(ctx, cfg.Permission/6, k.Table.poke, func() { k.reconcile(ctx) }) },
@@ -172,13 +191,25 @@ func (k *Keeper) beat(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	for settled := true; settled; {
+		hb, err := k.exchange(ctx)
+		if err != nil {
+			return err
+		}
+		settled = k.settle(ctx, hb.Shards) // which others wait to hear
+	}
+	return nil
+}
+
+// exchange is one heartbeat.
+func (k *Keeper) exchange(ctx context.Context) (model.Heartbeat, error) {
 	asked := k.Table.now()
-	hb, err := k.Store.Heartbeat(ctx, k.Replica, k.cfg.Permission, k.seenHomes()...)
+	hb, err := k.Store.Heartbeat(ctx, k.report())
 	if err != nil {
-		return err
+		return hb, err
 	}
 	if len(hb.Shards) != k.Space.Shards() {
-		return errors.New("the database tells of another number of shards")
+		return hb, errors.New("the database tells of another number of shards")
 	}
 	for _, sh := range hb.Shards {
 		if g := k.Table.heard(sh); g != nil {
@@ -189,23 +220,76 @@ func (k *Keeper) beat(ctx context.Context) error {
 	k.last = hb
 	k.mu.Unlock()
 	// A renewal must not revive the grant of an ended epoch: those are gone by now.
-	k.Table.extend(asked + k.cfg.Permission)
-	k.Table.setMembers(hb.Alive, k.Replica)
+	k.Table.confirm(asked + k.cfg.Permission)
+	if k.Table.setMembers(hb.Alive, k.Replica) {
+		k.metrics.takeovers.Inc()
+	}
 	if k.Table.sqlDown.Swap(false) {
 		k.Log.Info("the database is back")
 	}
+	return hb, nil
+}
+
+// report is what this replica says of itself.
+func (k *Keeper) report() model.Beat {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b := model.Beat{Replica: k.Replica, TTL: k.cfg.Permission, Sees: make([]string, len(k.seen)), Settled: slices.Clone(k.settled)}
+	for s := range k.seen {
+		b.Sees[s] = k.seen[s].process
+	}
+	return b
+}
+
+// settle brings to SQL what this replica had queued under epochs that have ended, which it has left by
+// now. It reports whether there is news for others.
+func (k *Keeper) settle(ctx context.Context, list []model.Shard) bool {
+	var ended []model.Shard
+	k.mu.Lock()
+	for _, sh := range list {
+		if sh.Epoch > k.settled[sh.Shard] {
+			ended = append(ended, sh)
+		}
+	}
+	k.mu.Unlock()
+	var news atomic.Bool
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for _, sh := range ended {
+		group.Go(func() error {
+			if err := k.flush(ctx, sh); err != nil {
+				k.Log.Warn("could not store what was queued in an ended epoch; it will be tried again", zap.Int("shard", sh.Shard), zap.Error(err))
+				return nil
+			}
+			news.Store(true)
+			return nil
+		})
+	}
+	_ = group.Wait() // its functions return no error
+	return news.Load()
+}
+
+// flush settles one shard whose grant of an older epoch has been left.
+func (k *Keeper) flush(ctx context.Context, sh model.Shard) error {
+	if err := k.Flush(ctx, sh); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.settled[sh.Shard] = max(k.settled[sh.Shard], sh.Epoch)
 	return nil
 }
 
-// seenHomes returns the masters that the last look found.
-func (k *Keeper) seenHomes() []string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.seen
+// strange is a home that this replica cannot take shards from, and does not reach.
+type strange struct {
+	home  string // HomeSQL: most replicas do not reach the Redis that this one reaches
+	since time.Time
+	told  bool
 }
 
-// StrangeHome returns the Redis process that serves shards for other replicas while this one reaches
-// another, "" if there is none. A restart or a failover looks so for a moment, which does not count.
+// StrangeHome returns the home from which this replica cannot take shards because most others do not see
+// the Redis that it sees, "" if there is none: HomeSQL, or the Redis process that they see. A restart or a
+// failover looks so for a moment, which does not count.
 func (k *Keeper) StrangeHome() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -213,13 +297,6 @@ func (k *Keeper) StrangeHome() string {
 		return k.strange.home
 	}
 	return ""
-}
-
-// strange is a home that this replica cannot take shards from, and does not reach.
-type strange struct {
-	home  string
-	since time.Time
-	told  bool
 }
 
 // setStrange keeps the strange home, "" for none, and tells of it once it has lasted.
@@ -233,16 +310,42 @@ func (k *Keeper) setStrange(home, mine string) {
 		return
 	}
 	k.strange.told = true
-	k.Log.Error("other replicas use another Redis than this one, which therefore serves nothing; all must be given the same",
-		zap.String("theirs", home), zap.String("mine", mine))
+	k.Log.Error("most replicas do not reach the Redis that this one reaches; all must be given the same",
+		zap.String("home", home), zap.String("mine", mine))
 }
 
-// Policy returns Redis's eviction policy as last seen, "" before the first look. Of several processes'
-// it is one that may take queued writes, if any may.
-func (k *Keeper) Policy() string {
+// estranged reports whether the others have kept a Redis that this replica does not reach for so long that
+// it is no failover. The shards then go to SQL, which all of them reach, if the others allow it.
+func (k *Keeper) estranged() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.policy
+	return k.strange.home != "" && k.strange.home != model.HomeSQL && time.Since(k.strange.since) >= k.cfg.Permission
+}
+
+// Memory is how a Redis process stands with its memory.
+type Memory struct {
+	Policy string // what it evicts at its limit, such as "noeviction"
+	Used   int64  // bytes
+	Limit  int64  // bytes; 0: none
+}
+
+// Full returns the share of the limit that is used, 0 if there is no limit.
+func (m Memory) Full() float64 {
+	if m.Limit == 0 {
+		return 0
+	}
+	return float64(m.Used) / float64(m.Limit)
+}
+
+// Evicts reports whether the policy may take queued writes, which have no TTL.
+func (m Memory) Evicts() bool { return strings.HasPrefix(m.Policy, "allkeys-") }
+
+// Memory returns how Redis stands, as last seen; its Policy is "" before the first look. Of several
+// processes it tells of the worst.
+func (k *Keeper) Memory() Memory {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.memory
 }
 
 func (k *Keeper) leave(s int) {

@@ -4,22 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/zmsg/zmsg/internal/failpoint"
 	"github.com/zmsg/zmsg/internal/keyspace"
 	"github.com/zmsg/zmsg/model"
 )
 
-// open makes the process that serves each of the shards its home, in a new epoch:
+// open makes the home of each of the shards the one that is set in it, in a new epoch:
 //
-//  1. SQL: epoch+1, not ready. From now on nobody renews a permission for an older epoch.
-//  2. Wait until every older permission must have run out.
-//  3. Drain what the stream still holds beyond the position.
-//  4. The opening script: refuses while SQL lacks something, else makes the epoch the one served.
-//  5. SQL: ready, if the position is still the one that the script was called with.
+//  1. SQL: epoch+1, not ready. From now on nobody renews a permission for an older epoch, and nobody
+//     writes to SQL directly under one.
+//  2. Wait until every other living replica has said that it works under no older epoch any more, and has
+//     stored what it had queued there; or until its permission must have run out.
+//  3. Of a home in Redis: drain what the stream still holds beyond the position, then run the opening
+//     script, which refuses while SQL lacks something, else makes the epoch the one served.
+//  4. SQL: ready, if the position is still the one that the script was called with.
 //
 // An attempt that fails anywhere is given up: the next one has an epoch of its own, so a late step of
 // this one finds itself refused.
@@ -36,20 +40,78 @@ func (k *Keeper) open(ctx context.Context, shards []model.Shard, hb model.Heartb
 		return fmt.Errorf("claim: %w", err)
 	}
 	if len(claimed) == 0 {
-		return k.refused(ctx, shards) // somebody else was first, or the home is not lost
+		return k.refused(ctx, shards) // somebody else was first, or most replicas see it otherwise
 	}
+	defer k.Table.Poke()
 	k.setStrange("", "")
+	if err := failpoint.Hit("open.after_claim"); err != nil {
+		return err
+	}
 	if first {
 		wait = 0 // no home yet, so nobody ever had a permission
 	}
-	k.Log.Info("opening shards", zap.Int("shards", len(claimed)), zap.Duration("wait", wait))
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(wait):
-	}
-	if err := k.loadScripts(ctx, claimed); err != nil {
+	k.Log.Info("moving shards", zap.Int("shards", len(claimed)), zap.String("to", claimed[0].Home), zap.Duration("wait_at_most", wait))
+	if err := k.awaitSettled(ctx, claimed, wait); err != nil {
 		return err
+	}
+	var toRedis, ready []model.Shard
+	for _, sh := range claimed {
+		if sh.Home == model.HomeSQL {
+			ready = append(ready, sh)
+		} else {
+			toRedis = append(toRedis, sh)
+		}
+	}
+	opened, err := k.openRedis(ctx, toRedis)
+	if err2 := failpoint.Hit("open.before_confirm"); err2 != nil {
+		return err2
+	}
+	confirmed, err2 := k.Store.Confirm(ctx, append(ready, opened...))
+	for _, s := range confirmed {
+		if slices.ContainsFunc(ready, func(sh model.Shard) bool { return sh.Shard == s }) {
+			k.metrics.toSQL.Inc()
+		} else {
+			k.metrics.toRedis.Inc()
+		}
+	}
+	k.Log.Info("moved shards", zap.Int("shards", len(confirmed)))
+	return errors.Join(err, err2)
+}
+
+// settlePoll is how often it is looked whether other replicas have left older epochs.
+const settlePoll = 20 * time.Millisecond
+
+// awaitSettled waits for the other replicas, and stores meanwhile what this one has queued under older
+// epochs.
+func (k *Keeper) awaitSettled(ctx context.Context, claimed []model.Shard, most time.Duration) error {
+	deadline := time.Now().Add(most)
+	for _, sh := range claimed {
+		if err := k.flush(ctx, sh); err != nil {
+			return fmt.Errorf("store what was queued in shard %d: %w", sh.Shard, err)
+		}
+	}
+	for time.Now().Before(deadline) {
+		unsettled, err := k.Store.Unsettled(ctx, k.Replica, claimed)
+		if err != nil {
+			return err
+		}
+		if !unsettled {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settlePoll):
+		}
+	}
+	return nil
+}
+
+// openRedis opens the shards in the Redis processes that are to be their homes, and returns those that
+// have succeeded.
+func (k *Keeper) openRedis(ctx context.Context, claimed []model.Shard) ([]model.Shard, error) {
+	if err := k.loadScripts(ctx, claimed); err != nil {
+		return nil, err
 	}
 	opened := make([]*model.Shard, len(claimed))
 	var group errgroup.Group
@@ -63,16 +125,14 @@ func (k *Keeper) open(ctx context.Context, shards []model.Shard, hb model.Heartb
 			return nil
 		})
 	}
-	err = group.Wait()
+	err := group.Wait()
 	var ready []model.Shard
 	for _, sh := range opened {
 		if sh != nil {
 			ready = append(ready, *sh)
 		}
 	}
-	confirmed, err2 := k.Store.Confirm(ctx, ready)
-	k.Log.Info("opened shards", zap.Int("shards", len(confirmed)))
-	return errors.Join(err, err2)
+	return ready, err
 }
 
 // loadScripts puts the scripts into the claimed homes. Nothing else ever does.
@@ -107,13 +167,13 @@ func (k *Keeper) openOne(ctx context.Context, sh *model.Shard) error {
 	}
 	keys := []string{k.Space.Meta(sh.Shard), k.Space.Queue(sh.Shard), k.Space.Events(sh.Shard), k.Space.Gen(sh.Shard)}
 	cmd := sc.Cmd(ctx, keyspace.Open, keys, sh.Epoch, keyspace.Hex(position), k.Space.Prefix(sh.Shard),
-		k.Entries.Value.Milliseconds(), k.Entries.Deletion.Milliseconds())
+		k.Entries.Value.Milliseconds(), k.Entries.Deletion.Milliseconds(), int64(k.KeyCheck/time.Second))
 	if err := k.Redis.Client().Process(ctx, cmd); err != nil {
 		return fmt.Errorf("opening script: %w", err)
 	}
 	switch answer, _ := cmd.Text(); answer {
 	case "ok":
-		return nil
+		return failpoint.Hit("open.after_script")
 	case "newer":
 		return errors.New("a later attempt has opened it")
 	default:
@@ -122,14 +182,14 @@ func (k *Keeper) openOne(ctx context.Context, sh *model.Shard) error {
 }
 
 // refused finds out why a claim got nothing: a shard whose epoch stands where it stood has a home that
-// other replicas still reach.
+// most replicas want it to keep.
 func (k *Keeper) refused(ctx context.Context, shards []model.Shard) error {
 	if err := k.beat(ctx); err != nil {
 		return err
 	}
 	now := k.heartbeat().Shards
 	for _, sh := range shards {
-		if cur := now[sh.Shard]; cur.Epoch == sh.Epoch && cur.Ready && cur.Home != sh.Home {
+		if cur := now[sh.Shard]; cur.Epoch == sh.Epoch && cur.Ready && cur.Home != sh.Home && sh.Home != model.HomeSQL {
 			k.setStrange(cur.Home, sh.Home)
 			return nil
 		}

@@ -2,10 +2,6 @@ package shards
 
 import (
 	"context"
-	"errors"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,20 +14,23 @@ import (
 
 // reconcile compares what SQL says of every shard with the Redis process that serves it now.
 func (k *Keeper) reconcile(ctx context.Context) {
-	hb := k.heartbeat()
-	homes := k.look(ctx)
+	k.look(ctx)
 	k.probeAll(ctx)
+	if k.inFlux() {
+		k.renew(ctx) // others wait to hear of this replica, and it for news of them
+	}
 	if ctx.Err() != nil {
 		return
 	}
+	hb := k.heartbeat()
 	var enter []model.Shard
 	var claims []model.Shard
 	for _, sh := range hb.Shards {
-		switch k.judge(ctx, sh, homes[sh.Shard], hb.Alive) {
+		switch verdict, home := k.judge(ctx, sh, hb.Alive); verdict {
 		case enterIt:
 			enter = append(enter, sh)
 		case openIt:
-			sh.Home = homes[sh.Shard]
+			sh.Home = home
 			claims = append(claims, sh)
 		case keep:
 		}
@@ -45,52 +44,10 @@ func (k *Keeper) reconcile(ctx context.Context) {
 		return
 	}
 	if err := k.open(ctx, claims, hb); err != nil && ctx.Err() == nil {
-		k.Log.Warn("could not open shards", zap.Int("shards", len(claims)), zap.Error(err))
+		k.Log.Warn("could not move shards", zap.Int("shards", len(claims)), zap.Error(err))
 	}
 	if ctx.Err() == nil {
 		k.renew(ctx)
-		k.Table.Poke()
-	}
-}
-
-type verdict int
-
-const (
-	keep verdict = iota
-	enterIt
-	openIt
-)
-
-// judge decides what to do about one shard; home is the process that serves it now, "" if unknown.
-func (k *Keeper) judge(ctx context.Context, sh model.Shard, home string, alive []string) verdict {
-	if home == "" {
-		return keep
-	}
-	if !sh.Ready {
-		for _, name := range alive {
-			if name == sh.Opener && name != k.Replica {
-				return keep // its opener lives
-			}
-		}
-		return openIt
-	}
-	if sh.Home != home {
-		return openIt
-	}
-	if k.Table.rows[sh.Shard].grant.Load() != nil {
-		return keep
-	}
-	if !k.Table.isDoubted(sh.Shard) {
-		return enterIt
-	}
-	err := k.probe(ctx, sh)
-	switch {
-	case err == nil:
-		return enterIt // events were missed, nothing worse
-	case keyspace.Refused(err):
-		return openIt
-	default:
-		return keep
 	}
 }
 
@@ -115,7 +72,7 @@ func (k *Keeper) probeAll(ctx context.Context) {
 	var cmds []*redis.Cmd
 	pipe := k.Redis.Client().Pipeline()
 	for s := range k.Space.Shards() {
-		if g := k.Table.Grant(s); g != nil {
+		if g := k.Table.Redis(s); g != nil && !k.Table.Away(s) {
 			cmd := g.Scripts.Cmd(ctx, keyspace.Read, []string{k.Space.Meta(s)}, g.Epoch)
 			_ = pipe.Process(ctx, cmd) // only queues
 			grants, cmds = append(grants, g), append(cmds, cmd)
@@ -141,6 +98,10 @@ func (k *Keeper) enterAll(ctx context.Context, list []model.Shard) {
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for _, sh := range list {
+		if sh.Home == model.HomeSQL {
+			k.Table.enter(k.Table.prepare(sh.Shard, sh.Epoch, nil), 0)
+			continue
+		}
 		sc, err := k.scriptsFor(sh.Home)
 		if err != nil {
 			k.Log.Error("cannot use the home of a shard", zap.Int("shard", sh.Shard), zap.Error(err))
@@ -162,92 +123,6 @@ func (k *Keeper) enterAll(ctx context.Context, list []model.Shard) {
 		})
 	}
 	_ = group.Wait() // its functions return no error
-}
-
-// node is what one Redis process answered when it was looked at.
-type node struct {
-	process string // "" if it cannot be a home: out of reach, or no master
-	policy  string
-	err     error
-}
-
-// look asks the processes that serve the shards who they are. It marks the shards whose process does not
-// answer as away, and returns the process of each, "" where it cannot be a home.
-func (k *Keeper) look(ctx context.Context) []string {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	asked := make(map[*redis.Client]node)
-	found := make([]node, k.Space.Shards())
-	for s := range found {
-		client, err := k.Redis.Node(ctx, k.Space.Meta(s))
-		if err != nil {
-			found[s].err = err
-			continue
-		}
-		n, known := asked[client]
-		if !known {
-			n = k.identify(ctx, k.Space.Meta(s))
-			asked[client] = n
-		}
-		found[s] = n
-	}
-	homes := make([]string, len(found))
-	for s, n := range found {
-		homes[s] = n.process
-	}
-	if !errors.Is(ctx.Err(), context.Canceled) {
-		k.notice(found)
-	}
-	return homes
-}
-
-// notice keeps what a look has found, and tells of a change.
-func (k *Keeper) notice(found []node) {
-	was := k.Table.RedisDown()
-	var trouble error
-	policy := ""
-	for s, n := range found {
-		k.Table.setAway(s, n.err != nil)
-		if n.err != nil {
-			trouble = n.err
-		}
-		if n.policy != "" && !strings.HasPrefix(policy, evictsAll) {
-			policy = n.policy
-		}
-	}
-	k.mu.Lock()
-	k.seen = nil
-	for _, n := range found {
-		if n.process != "" && !slices.Contains(k.seen, n.process) {
-			k.seen = append(k.seen, n.process)
-		}
-	}
-	if policy != "" {
-		k.policy = policy
-	}
-	maps.DeleteFunc(k.scripts, func(process string, _ *keyspace.Scripts) bool {
-		return !slices.ContainsFunc(found, func(n node) bool { return n.process == process || n.err != nil }) &&
-			!slices.ContainsFunc(k.last.Shards, func(sh model.Shard) bool { return sh.Home == process })
-	})
-	k.mu.Unlock()
-	switch is := k.Table.RedisDown(); {
-	case is > 0 && was == 0:
-		k.Log.Warn("Redis is out of reach; writes are refused, reads go to the database", zap.Int("shards", is), zap.Error(trouble))
-	case is == 0 && was > 0:
-		k.Log.Info("Redis is back")
-	}
-}
-
-// evictsAll begins the names of the eviction policies that may take queued writes.
-const evictsAll = "allkeys-"
-
-func (k *Keeper) identify(ctx context.Context, key string) node {
-	id, err := k.Redis.Identity(ctx, key)
-	n := node{policy: id.MaxMemoryPolicy, err: err}
-	if err == nil && id.Role == "master" {
-		n.process = id.Process
-	}
-	return n
 }
 
 // scriptsFor returns the scripts of a process. They are kept as long as the process is seen, or named by

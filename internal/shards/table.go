@@ -13,21 +13,24 @@ import (
 	"github.com/zmsg/zmsg/model"
 )
 
-// Grant is the permission to use one shard in Redis under one epoch. An era is a replica's own count
-// of how often it began to follow the shard: whatever it remembers of an earlier era is not trusted.
+// Grant is the permission to use one shard under one epoch, in Redis or, while Redis is lost, in SQL. An
+// era is a replica's own count of how often it began to use the shard: whatever it remembers of an
+// earlier era is not trusted.
 type Grant struct {
 	Shard   int
 	Epoch   int64
 	Era     uint32
-	Scripts *keyspace.Scripts
+	SQL     bool              // the home is SQL: no cache, no queue, no events
+	Scripts *keyspace.Scripts // of the Redis process that is the home; nil if SQL is
 }
 
 // Table is the state of all shards as one replica sees it. Its methods are safe for concurrent use.
 type Table struct {
-	space *keyspace.Space
-	start time.Time // base of the monotonic clock
-	until atomic.Int64
-	rows  []row
+	space     *keyspace.Space
+	start     time.Time    // base of the monotonic clock
+	until     atomic.Int64 // end of the permissions
+	confirmed atomic.Int64 // end of those that need SQL's own word, for homes in SQL
+	rows      []row
 
 	sqlDown atomic.Bool
 	members atomic.Pointer[members]
@@ -42,7 +45,9 @@ type row struct {
 	mu       sync.Mutex
 	era      uint32
 	epoch    int64         // served, by SQL's word; 0: none is ready
+	home     string        // as last heard, ready or not
 	position model.Version // SQL's, as last heard
+	skipped  model.Version // position of the last round that left something out, as last heard
 	released model.Version
 	doubted  bool          // a script refused the current grant
 	changed  chan struct{} // closed and replaced when released or grant changes
@@ -69,13 +74,34 @@ func (t *Table) now() time.Duration { return time.Since(t.start) }
 // Grant returns the permission for a shard, nil if there is none now.
 func (t *Table) Grant(s int) *Grant {
 	g := t.rows[s].grant.Load()
-	if g == nil || int64(t.now()) >= t.until.Load() {
+	if g == nil {
+		return nil
+	}
+	end := &t.until
+	if g.SQL {
+		end = &t.confirmed
+	}
+	if int64(t.now()) >= end.Load() {
 		return nil
 	}
 	return g
 }
 
-// extend lets all permissions last until then. Those that had run out are in force again, for nobody
+// Redis returns the permission for a shard if its home is Redis, nil else.
+func (t *Table) Redis(s int) *Grant {
+	if g := t.Grant(s); g != nil && !g.SQL {
+		return g
+	}
+	return nil
+}
+
+// confirm lets all permissions last until then, by SQL's word.
+func (t *Table) confirm(until time.Duration) {
+	t.confirmed.Store(int64(until))
+	t.extend(until)
+}
+
+// extend lets all permissions last until then, except those for homes in SQL. Those that had run out are in force again, for nobody
 // has told of another epoch: who waits for them looks anew.
 func (t *Table) extend(until time.Duration) {
 	if was := t.until.Swap(int64(until)); was > int64(t.now()) {
@@ -125,6 +151,23 @@ func (t *Table) Released(g *Grant, v model.Version) {
 	}
 }
 
+// Skip says that the round which reached v left something out, or put it among the dead letters.
+func (t *Table) Skip(s int, v model.Version) {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.skipped = max(r.skipped, v)
+}
+
+// Skipped returns the position of the shard's last round that left something out, as last heard. It is
+// heard of before the release of that round.
+func (t *Table) Skipped(s int) model.Version {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.skipped
+}
+
 // ReleasedUpTo returns the released position as this replica has heard of it.
 func (t *Table) ReleasedUpTo(s int) model.Version {
 	r := &t.rows[s]
@@ -139,6 +182,14 @@ func (t *Table) Position(s int) model.Version {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.position
+}
+
+// Home returns the epoch and the home of a shard as last heard: the epoch is 0 while none is ready.
+func (t *Table) Home(s int) (epoch int64, home string) {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.epoch, r.home
 }
 
 // SQLDown reports whether the last renewal found SQL out of reach.
@@ -186,14 +237,27 @@ func (t *Table) Leads() bool {
 }
 
 // Granted returns how many shards this replica may use now.
-func (t *Table) Granted() int {
+func (t *Table) Granted() int { return t.countUsable(func(*Grant) bool { return true }) }
+
+// AtSQL returns how many shards this replica uses in SQL now, because Redis is lost.
+func (t *Table) AtSQL() int { return t.countUsable(func(g *Grant) bool { return g.SQL }) }
+
+func (t *Table) countUsable(counts func(*Grant) bool) int {
 	n := 0
 	for s := range t.rows {
-		if t.Grant(s) != nil && !t.Away(s) {
+		if g := t.usable(s); g != nil && counts(g) {
 			n++
 		}
 	}
 	return n
+}
+
+// usable returns the permission for a shard if the shard's home can be reached.
+func (t *Table) usable(s int) *Grant {
+	if g := t.Grant(s); g != nil && (g.SQL || !t.Away(s)) {
+		return g
+	}
+	return nil
 }
 
 // Shards returns the number of shards.
@@ -224,13 +288,13 @@ func (t *Table) leave(s int) *Grant {
 	return g
 }
 
-// prepare returns the grant that enter will publish.
+// prepare returns the grant that enter will publish. No scripts: the home is SQL.
 func (t *Table) prepare(s int, epoch int64, scripts *keyspace.Scripts) *Grant {
 	r := &t.rows[s]
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.era++
-	return &Grant{Shard: s, Epoch: epoch, Era: r.era, Scripts: scripts}
+	return &Grant{Shard: s, Epoch: epoch, Era: r.era, SQL: scripts == nil, Scripts: scripts}
 }
 
 // enter publishes a grant, unless SQL has told of another epoch meanwhile. released is the position
@@ -254,7 +318,8 @@ func (t *Table) heard(sh model.Shard) *Grant {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.position = max(r.position, sh.Position)
-	r.epoch = 0
+	r.skipped = max(r.skipped, sh.Skipped)
+	r.epoch, r.home = 0, sh.Home
 	if sh.Ready {
 		r.epoch = sh.Epoch
 	}
@@ -282,21 +347,23 @@ func (t *Table) isDoubted(s int) bool {
 	return r.doubted
 }
 
-// setMembers keeps which replicas share the work.
-func (t *Table) setMembers(alive []string, me string) {
+// setMembers keeps which replicas share the work, and reports whether one of them has gone.
+func (t *Table) setMembers(alive []string, me string) (gone bool) {
 	m := &members{count: len(alive), alive: alive}
 	for i, name := range alive {
 		if name == me {
 			m.index = i
 		}
 	}
-	if was := t.members.Swap(m); slices.Equal(was.alive, alive) {
-		return
+	was := t.members.Swap(m)
+	if slices.Equal(was.alive, alive) {
+		return false
 	}
 	select {
 	case t.moved <- struct{}{}:
 	default:
 	}
+	return slices.ContainsFunc(was.alive, func(name string) bool { return !slices.Contains(alive, name) })
 }
 
 // Moved tells when shards have begun to fall to other replicas than before. One reader is told.

@@ -2,6 +2,7 @@ package shards
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/zmsg/zmsg/internal/keyspace"
@@ -9,15 +10,15 @@ import (
 )
 
 const (
-	// Patience is how long a request waits for a shard that is being opened. An opening waits for other
-	// replicas' permissions, which last three seconds unless configured otherwise.
-	Patience = 5 * time.Second
+	// Patience is how long a request waits for a shard that moves: until the loss of its home is certain,
+	// and until other replicas' permissions have ended, which last three seconds unless configured otherwise.
+	Patience = 8 * time.Second
 	// attempts bounds how often one request is sent to another home.
 	attempts = 4
 )
 
-// Under calls f with the permission for a shard. When Redis refuses f's script, so that nothing was done,
-// the permission is given up and f called again with the next one.
+// Under calls f with the permission for a shard. When Redis refuses f's script, or SQL says ErrMoved, so
+// that nothing was done, the permission is given up and f called again with the next one.
 func (t *Table) Under(ctx context.Context, s int, f func(g *Grant) error) error {
 	var refused *Grant
 	for range attempts {
@@ -25,7 +26,10 @@ func (t *Table) Under(ctx context.Context, s int, f func(g *Grant) error) error 
 		if err != nil {
 			return err
 		}
-		if err = f(g); !keyspace.Refused(err) {
+		if err = f(g); !keyspace.Refused(err) && !errors.Is(err, model.ErrMoved) {
+			if err != nil {
+				t.Poke() // the trouble may be the home's
+			}
 			return err
 		}
 		t.Doubt(g)
@@ -34,21 +38,22 @@ func (t *Table) Under(ctx context.Context, s int, f func(g *Grant) error) error 
 	return model.NewUnavailable("the shard keeps moving", nil)
 }
 
-// AwaitGrant returns the permission for a shard as soon as there is one that is not old (nil: any).
-// It gives up after patience, or at once when Redis is known to be away.
+// AwaitGrant returns the permission for a shard as soon as there is one that is not old (nil: any) and
+// whose home can be reached. It gives up after patience, or at once when neither Redis nor SQL can be
+// reached: while Redis alone is away, the shard is about to move to SQL.
 func (t *Table) AwaitGrant(ctx context.Context, s int, old *Grant, patience time.Duration) (*Grant, error) {
-	if g := t.Grant(s); g != nil && g != old {
+	if g := t.usable(s); g != nil && g != old {
 		return g, nil
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
 		changed := t.changed(s)
-		if g := t.Grant(s); g != nil && g != old {
+		if g := t.usable(s); g != nil && g != old {
 			return g, nil
 		}
-		if t.Away(s) {
-			return nil, model.NewUnavailable("the queue is out of reach", nil)
+		if t.Away(s) && t.SQLDown() {
+			return nil, model.NewUnavailable("neither the queue nor the database can be reached", nil)
 		}
 		t.Poke()
 		select {
