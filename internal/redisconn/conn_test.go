@@ -62,6 +62,9 @@ func TestIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if first.UsedMemory < 1<<16 || first.Version == "" || first.AppendOnly || first.Replicas != 0 {
+		t.Errorf("got %+v", first)
+	}
 	if first.Role != "master" || first.MaxMemory != 64<<20 || first.MaxMemoryPolicy != "volatile-lru" || len(first.Process) != 81 {
 		t.Errorf("got %+v", first)
 	}
@@ -149,10 +152,10 @@ func TestLoad(t *testing.T) {
 
 func TestParseInfoNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	if _, err := parseInfo("run_id:a\r\nrole:master\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n"); err == nil || !strings.Contains(err.Error(), "master_replid") {
+	if _, err := parseInfo("run_id:a\r\nrole:master\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\nused_memory:1\r\n"); err == nil || !strings.Contains(err.Error(), "master_replid") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := parseInfo("run_id:a\r\nmaster_replid:b\r\nrole:master\r\nmaxmemory:lots\r\nmaxmemory_policy:noeviction\r\n"); err == nil {
+	if _, err := parseInfo("run_id:a\r\nmaster_replid:b\r\nrole:master\r\nmaxmemory:lots\r\nmaxmemory_policy:noeviction\r\nused_memory:1\r\n"); err == nil {
 		t.Error("a maxmemory in words was taken")
 	}
 }

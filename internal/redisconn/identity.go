@@ -1,6 +1,7 @@
 package redisconn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,10 @@ type Identity struct {
 	Role            string // "master" or "slave"
 	MaxMemory       int64  // bytes; 0: no limit
 	MaxMemoryPolicy string // what is evicted at the limit, such as "noeviction"
+	UsedMemory      int64  // bytes
+	Version         string // of the commands it knows, as "7.0.15"; a Valkey names the Redis it follows
+	AppendOnly      bool   // writes are logged to its disk
+	Replicas        int    // connected to it
 }
 
 // ErrIdentity means that another process answers than the one that was expected.
@@ -90,19 +95,39 @@ func parseInfo(text string) (Identity, error) {
 			fields[name] = value
 		}
 	}
-	for _, name := range []string{"run_id", "master_replid", "role", "maxmemory", "maxmemory_policy"} {
+	for _, name := range []string{"run_id", "master_replid", "role", "maxmemory", "maxmemory_policy", "used_memory"} {
 		if fields[name] == "" {
 			return Identity{}, fmt.Errorf("INFO of Redis lacks %s", name)
 		}
 	}
-	maxMemory, err := strconv.ParseInt(fields["maxmemory"], 10, 64)
-	if err != nil {
-		return Identity{}, fmt.Errorf("INFO of Redis: maxmemory: %w", err)
+	numbers := make(map[string]int64)
+	for _, name := range []string{"maxmemory", "used_memory", "connected_slaves"} {
+		n, err := strconv.ParseInt(cmp.Or(fields[name], "0"), 10, 64)
+		if err != nil {
+			return Identity{}, fmt.Errorf("INFO of Redis: %s: %w", name, err)
+		}
+		numbers[name] = n
 	}
 	return Identity{
 		Process:         fields["run_id"] + ":" + fields["master_replid"],
 		Role:            fields["role"],
-		MaxMemory:       maxMemory,
+		MaxMemory:       numbers["maxmemory"],
 		MaxMemoryPolicy: fields["maxmemory_policy"],
+		UsedMemory:      numbers["used_memory"],
+		Version:         fields["redis_version"],
+		AppendOnly:      fields["aof_enabled"] == "1",
+		Replicas:        int(numbers["connected_slaves"]),
 	}, nil
+}
+
+// setting returns a setting of the server, "" if it tells none: those of a provider often forbid CONFIG.
+func setting(ctx context.Context, node *redis.Client, name string) (string, error) {
+	values, err := node.ConfigGet(ctx, name).Result()
+	if reply := redis.Error(nil); errors.As(err, &reply) {
+		return "", nil
+	}
+	if err != nil {
+		return "", model.NewUnavailable("Redis is out of reach", err)
+	}
+	return values[name], nil
 }
