@@ -15,7 +15,7 @@ func (r *Reader) MayExist(ctx context.Context, id model.ID) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if g == nil {
+	if g == nil || g.SQL {
 		return true, nil // nobody who could exclude it is there
 	}
 	if version, _, ok := r.l1.Get(id, g.Era); ok {
@@ -34,12 +34,13 @@ func (r *Reader) MayExist(ctx context.Context, id model.ID) (bool, error) {
 // Evict drops the item from L2 and tells every replica to drop it from L1. A pinned entry stays.
 func (r *Reader) Evict(ctx context.Context, id model.ID) error {
 	s := r.space.Shard(id)
-	if r.table.Away(s) {
-		return model.NewUnavailable("the cache is out of reach", nil)
-	}
 	err := r.table.Under(ctx, s, func(g *shards.Grant) error {
+		if g.SQL {
+			return nil // nothing is cached
+		}
 		return r.pipe.Do(ctx, g.Scripts.Cmd(ctx, keyspace.Evict,
-			[]string{r.space.Meta(s), r.space.Entry(s, id), r.space.Events(s)}, g.Epoch, int64(id), r.cfg.EventsKept))
+			[]string{r.space.Meta(s), r.space.Entry(s, id), r.space.Events(s), r.space.Gen(s)},
+			g.Epoch, int64(id), r.cfg.EventsKept, keyspace.Stripe(id)))
 	})
 	if err == nil {
 		r.l1.Invalidate(id)

@@ -3,6 +3,7 @@ package cache
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -17,7 +18,8 @@ import (
 // the time SQL is asked. The newer version of an item wins.
 //
 // The overlay is whole only while the replica follows every shard, so the list starts over when a
-// permission ends meanwhile. Shards whose Redis is out of reach are listed from SQL alone.
+// permission ends meanwhile. Shards whose Redis is out of reach are listed from SQL alone, unless this
+// replica knows of queued writes there: then the list waits until the shard has moved to SQL with them.
 func (r *Reader) List(ctx context.Context, authors []model.ID, before model.ID, limit int, exact bool) (model.Page, error) {
 	for range attempts {
 		grants, err := r.permissions(ctx)
@@ -31,10 +33,23 @@ func (r *Reader) List(ctx context.Context, authors []model.ID, before model.ID, 
 		if err == nil {
 			page, err = r.listUnder(ctx, grants, authors, before, limit)
 		}
+		var cut unreadableError
 		switch {
 		case !r.holdAll(grants):
 			continue
+		case errors.As(err, &cut):
+			if err = r.awaitHomes(ctx, grants, cut.queued); err != nil {
+				return model.Page{}, err
+			}
+			continue
 		case isDown(err):
+			r.table.Poke()
+			if queued := r.overlay.ByAuthors(authors, before); len(queued) > 0 {
+				if err = r.awaitHomes(ctx, grants, queued); err != nil {
+					return model.Page{}, err
+				}
+				continue
+			}
 			grants = nil
 			page, err = r.listUnder(ctx, grants, authors, before, limit)
 		}
@@ -44,9 +59,25 @@ func (r *Reader) List(ctx context.Context, authors []model.ID, before model.ID, 
 	return model.Page{}, model.NewUnavailable("the shards keep moving", nil)
 }
 
-// permissions returns the grants of all shards, nil for those whose Redis is out of reach.
+// unreadableError says that queued writes cannot be read, because their Redis is out of reach.
+type unreadableError struct{ queued []Pending }
+
+func (unreadableError) Error() string { return "cache: queued writes are out of reach" }
+
+// awaitHomes waits until the shards of the queued writes have other grants than those given.
+func (r *Reader) awaitHomes(ctx context.Context, grants []*shards.Grant, queued []Pending) error {
+	for _, p := range queued {
+		s := r.space.Shard(p.ID)
+		if _, err := r.table.AwaitGrant(ctx, s, grants[s], shards.Patience); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// permissions returns the grants of all shards of items, nil for those whose Redis is out of reach.
 func (r *Reader) permissions(ctx context.Context) ([]*shards.Grant, error) {
-	grants := make([]*shards.Grant, r.space.Shards())
+	grants := make([]*shards.Grant, r.space.ItemShards())
 	for s := range grants {
 		var err error
 		if grants[s], err = r.permission(ctx, s, nil); err != nil {
@@ -110,14 +141,20 @@ func (r *Reader) pending(ctx context.Context, grants []*shards.Grant, authors []
 		page.floor = list[most-1].ID
 	}
 	byShard := make(map[*shards.Grant][]model.ID)
+	var cut []Pending
 	for _, p := range list {
-		if p.Deleted {
+		switch g := grants[r.space.Shard(p.ID)]; {
+		case g == nil:
+			cut = append(cut, p)
+		case g.SQL: // it has left the queue
+		case p.Deleted:
 			page.newest[p.ID] = model.Item{ID: p.ID, AuthorID: p.AuthorID, Version: p.Version, Deleted: true}
-			continue
-		}
-		if g := grants[r.space.Shard(p.ID)]; g != nil {
+		default:
 			byShard[g] = append(byShard[g], p.ID)
 		}
+	}
+	if len(cut) > 0 {
+		return page, unreadableError{cut}
 	}
 	entries, err := r.entries(ctx, byShard)
 	for _, e := range entries {
@@ -203,7 +240,7 @@ func (r *Reader) catchUp(ctx context.Context, grants []*shards.Grant) error {
 	var cmds []redis.Cmder
 	var asked []*shards.Grant
 	for _, g := range grants {
-		if g != nil {
+		if g != nil && !g.SQL {
 			asked = append(asked, g)
 			cmds = append(cmds, r.readCmd(ctx, g, nil))
 		}

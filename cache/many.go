@@ -22,6 +22,10 @@ func (r *Reader) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]mod
 			m.leave(i)
 			continue
 		}
+		if g.SQL {
+			m.sql = append(m.sql, missed{i: i, grant: g})
+			continue
+		}
 		if !exact {
 			if version, body, ok := r.l1.Get(id, g.Era); ok {
 				m.docs[i] = model.Doc{Body: body, Version: version, Tier: model.TierL1}
@@ -98,12 +102,13 @@ func (m *many) readAround(ctx context.Context) {
 	found, err := m.rows(ctx, m.around)
 	for _, i := range m.around {
 		if m.errs[i] = err; err == nil {
-			row := found[m.ids[i]]
-			row.ID = m.ids[i]
-			var a answer
-			if a, m.errs[i] = m.bypassed(row); m.errs[i] == nil {
-				m.docs[i] = a.doc()
+			a := answer{item: found[m.ids[i]], tier: model.TierSQL, bypass: true}
+			a.item.ID = m.ids[i]
+			if m.newerQueued(&a.item) {
+				m.alone = append(m.alone, i)
+				continue
 			}
+			m.docs[i] = a.doc()
 		}
 	}
 }
@@ -196,8 +201,9 @@ func (m *many) readSQL(ctx context.Context) {
 			m.alone = append(m.alone, x.i)
 		default:
 			m.docs[x.i] = m.settle(m.gens[x.i], &answer{item: row, tier: model.TierSQL, grant: x.grant, fill: true}, true)
-			at := moment{x.grant, x.tip}
-			fills[at] = append(fills[at], row)
+			if at := (moment{x.grant, x.tip}); !x.grant.SQL {
+				fills[at] = append(fills[at], row)
+			}
 		}
 	}
 	for at, rows := range fills {

@@ -18,6 +18,7 @@ type metrics struct {
 	eventErrors prometheus.Counter
 	gaps        prometheus.Counter
 	lag         prometheus.Histogram
+	counters    *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -36,7 +37,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "From a write to its event being applied here, by the two replicas' clocks.", Buckets: prometheus.ExponentialBuckets(.0005, 2, 14),
 		}),
 	}
-	reg.MustRegister(m.lag)
+	m.counters = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "zmsg", Subsystem: "cache", Name: "counter_answers_total",
+		Help: "Reads of the counters of a subject, by the tier that answered.",
+	}, []string{"tier"})
+	reg.MustRegister(m.lag, m.counters)
 	return m
 }
 

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,16 +10,21 @@ import (
 	"github.com/zmsg/zmsg/internal/keyspace"
 	"github.com/zmsg/zmsg/internal/redisconn"
 	"github.com/zmsg/zmsg/internal/shards"
+	"github.com/zmsg/zmsg/model"
 )
 
-// Deps are what the caches work with. Wake tells the drain that a shard has queued writes.
+// Deps are what the caches work with.
 type Deps struct {
-	Space      *keyspace.Space
-	Table      *shards.Table
-	Redis      *redisconn.Conn
-	Pipe       *redisconn.Pipeline
-	Store      Store
-	Wake       func(shard int)
+	Space  *keyspace.Space
+	Table  *shards.Table
+	Redis  *redisconn.Conn
+	Pipe   *redisconn.Pipeline
+	Store  Store
+	Totals TotalsStore
+	// Wake tells the drain that a shard has queued writes.
+	Wake func(shard int)
+	// Complete finishes the release of a shard up to a position that SQL has reached.
+	Complete   func(ctx context.Context, g *shards.Grant, position, skipped model.Version) error
 	Log        *zap.Logger
 	Registerer prometheus.Registerer
 }
@@ -26,8 +32,9 @@ type Deps struct {
 // Caches are the parts of this package, assembled: Reader answers, Tailer and Builder keep it true.
 type Caches struct {
 	*Reader
-	Tailer  *Tailer
-	Builder *Builder
+	Counters *Counters
+	Tailer   *Tailer
+	Builder  *Builder
 }
 
 // New assembles the caches. Nothing runs before Tailer and Builder are started.
@@ -36,11 +43,11 @@ func New(cfg Config, d Deps) (*Caches, error) {
 	if err != nil {
 		return nil, err
 	}
-	filter, err := NewFilter(d.Space.Shards(), cfg.FilterItems, cfg.FilterError)
+	filter, err := NewFilter(d.Space.ItemShards(), cfg.FilterItems, cfg.FilterError)
 	if err != nil {
 		return nil, err
 	}
-	overlay := NewOverlay(d.Space.Shards())
+	overlay := NewOverlay(d.Space.ItemShards())
 	m := newMetrics(d.Registerer)
 	builder := newBuilder(d, filter, overlay)
 	tailer := &Tailer{
@@ -53,7 +60,11 @@ func New(cfg Config, d Deps) (*Caches, error) {
 		overlay: overlay, flight: NewFlight(cfg.FlightTimeout, flightLimit), metrics: m, tailer: tailer,
 	}
 	m.follow(d.Registerer, l1, filter, overlay)
-	return &Caches{Reader: reader, Tailer: tailer, Builder: builder}, nil
+	counters := &Counters{
+		space: d.Space, table: d.Table, pipe: d.Pipe, complete: d.Complete, ttl: cfg.L2TTL, metrics: m,
+		store: sqlTotals{d.Totals, d.Table, cfg.FlightTimeout, m.sqlReads},
+	}
+	return &Caches{Reader: reader, Counters: counters, Tailer: tailer, Builder: builder}, nil
 }
 
 // flightLimit bounds the shared reads under way; past it, readers wait for one to end.

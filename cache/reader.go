@@ -55,7 +55,7 @@ func (r *Reader) Get(ctx context.Context, id model.ID, exact bool) (model.Doc, e
 }
 
 func (r *Reader) get(ctx context.Context, id model.ID, exact bool) (model.Doc, error) {
-	g := r.table.Grant(r.space.Shard(id))
+	g := r.table.Redis(r.space.Shard(id))
 	if exact {
 		return r.fetch(ctx, id, true)
 	}
@@ -86,7 +86,7 @@ func (r *Reader) fetch(ctx context.Context, id model.ID, alone bool) (model.Doc,
 // began before this read and may end after it with less.
 func (r *Reader) settle(gen Gen, a *answer, alone bool) model.Doc {
 	doc := a.doc()
-	if a.grant == nil {
+	if a.grant == nil || a.grant.SQL { // nobody would tell L1 of what others write
 		return doc
 	}
 	id := a.item.ID
@@ -133,7 +133,13 @@ func (r *Reader) lookup(ctx context.Context, id model.ID) (answer, error) {
 			return answer{}, err
 		}
 		if g == nil {
-			return r.bypass(ctx, id)
+			a, err := r.bypass(ctx, id)
+			if err != nil || !r.newerQueued(&a.item) {
+				return a, err
+			}
+			if g, err = r.table.AwaitGrant(ctx, s, refused, shards.Patience); err != nil {
+				return answer{}, err
+			}
 		}
 		a, err := r.lookupUnder(ctx, g, id)
 		switch {
@@ -141,7 +147,11 @@ func (r *Reader) lookup(ctx context.Context, id model.ID) (answer, error) {
 			r.table.Doubt(g)
 			refused = g
 		case isDown(err):
-			return r.bypass(ctx, id)
+			r.table.Poke()
+			if a, err = r.bypass(ctx, id); err != nil || !r.newerQueued(&a.item) {
+				return a, err
+			}
+			refused = g
 		case err != nil:
 			return answer{}, err
 		case r.table.Holds(g):
@@ -151,20 +161,16 @@ func (r *Reader) lookup(ctx context.Context, id model.ID) (answer, error) {
 	return answer{}, model.NewUnavailable("the shard keeps moving", nil)
 }
 
-// permission returns the grant for a shard, waiting for one other than old while it is being opened;
-// nil when the shard's Redis is out of reach.
+// permission returns the grant for a shard, waiting for one other than old while it moves; nil when the
+// shard's Redis is out of reach and the shard has not moved to SQL yet.
 func (r *Reader) permission(ctx context.Context, s int, old *shards.Grant) (*shards.Grant, error) {
-	if r.table.Away(s) {
-		return nil, nil
-	}
 	if g := r.table.Grant(s); g != nil && g != old {
+		if !g.SQL && r.table.Away(s) {
+			return nil, nil
+		}
 		return g, nil
 	}
-	g, err := r.table.AwaitGrant(ctx, s, old, shards.Patience)
-	if err != nil && r.table.Away(s) {
-		return nil, nil
-	}
-	return g, err
+	return r.table.AwaitGrant(ctx, s, old, shards.Patience)
 }
 
 // downError marks trouble with the connection to Redis, after which SQL is asked alone.
@@ -177,26 +183,30 @@ func isDown(err error) bool {
 	return errors.As(err, &down)
 }
 
-// bypass reads around Redis. Writes that are still queued are invisible to it, so L1 keeps nothing.
+// bypass reads around Redis, in the moments before its shards move to SQL. Writes that are still queued
+// are invisible to it, so L1 keeps nothing.
 func (r *Reader) bypass(ctx context.Context, id model.ID) (answer, error) {
 	it, err := r.store.Get(ctx, id)
 	if err != nil {
 		return answer{}, err
 	}
 	it.ID = id
-	return r.bypassed(it)
+	return answer{item: it, tier: model.TierSQL, bypass: true}, nil
 }
 
-// bypassed is the answer of SQL alone. An item that is known to be queued is not said to be absent.
-func (r *Reader) bypassed(row model.Item) (answer, error) {
-	absent := row.Version == 0 || row.Deleted
-	if p, queued := r.overlay.Get(r.space.Shard(row.ID), row.ID); absent && queued && !p.Deleted && p.Version > row.Version {
-		return answer{}, model.NewUnavailable("the item is queued, and the queue is out of reach", nil)
-	}
-	return answer{item: row, tier: model.TierSQL, bypass: true}, nil
+// newerQueued reports whether this replica knows of a queued write that SQL does not show. Such a row is no
+// answer: the write will be in SQL once the shard has moved.
+func (r *Reader) newerQueued(row *model.Item) bool {
+	p, queued := r.overlay.Get(r.space.Shard(row.ID), row.ID)
+	return queued && p.Version > row.Version
 }
 
 func (r *Reader) lookupUnder(ctx context.Context, g *shards.Grant, id model.ID) (answer, error) {
+	if g.SQL {
+		row, err := r.store.Get(ctx, id)
+		row.ID = id
+		return answer{item: row, tier: model.TierSQL, grant: g}, err
+	}
 	tip, entries, err := r.readL2(ctx, g, []model.ID{id})
 	if err != nil {
 		return answer{}, err

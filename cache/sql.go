@@ -20,14 +20,35 @@ type sqlReads struct {
 	sent    prometheus.Counter
 }
 
-// begin is called before each statement. It bounds the context, which the caller must cancel.
 func (s sqlReads) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	if s.table.SQLDown() {
+	return beginRead(ctx, s.table, s.timeout, s.sent)
+}
+
+// beginRead is called before each statement. It bounds the context, which the caller must cancel.
+func beginRead(ctx context.Context, table *shards.Table, timeout time.Duration, sent prometheus.Counter) (context.Context, context.CancelFunc, error) {
+	if table.SQLDown() {
 		return nil, nil, model.NewUnavailable("the database is out of reach", nil)
 	}
-	s.sent.Inc()
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	sent.Inc()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	return ctx, cancel, nil
+}
+
+// sqlTotals is the same for counters.
+type sqlTotals struct {
+	TotalsStore
+	table   *shards.Table
+	timeout time.Duration
+	sent    prometheus.Counter
+}
+
+func (s sqlTotals) Totals(ctx context.Context, shard int, subjects []string) (model.Totals, error) {
+	ctx, cancel, err := beginRead(ctx, s.table, s.timeout, s.sent)
+	if err != nil {
+		return model.Totals{}, err
+	}
+	defer cancel()
+	return s.TotalsStore.Totals(ctx, shard, subjects)
 }
 
 func (s sqlReads) Get(ctx context.Context, id model.ID) (model.Item, error) {

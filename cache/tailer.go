@@ -2,8 +2,10 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,6 +74,9 @@ func (t *Tailer) loop() *lifecycle.Loop {
 // Enter begins to follow a shard: the cursor is the tip, the overlay is what the stream holds. What is
 // written from here on comes as events; the stream is read after the tip, so nothing falls between.
 func (t *Tailer) Enter(ctx context.Context, g *shards.Grant) (model.Version, error) {
+	if t.space.IsCounter(g.Shard) {
+		return t.enterCounters(ctx, g)
+	}
 	var released model.Version
 	var build *Build
 	from := "0-0"
@@ -110,6 +115,21 @@ func (t *Tailer) Enter(ctx context.Context, g *shards.Grant) (model.Version, err
 	return released, nil
 }
 
+// enterCounters begins to follow a shard of counters, of which nothing is kept in memory.
+func (t *Tailer) enterCounters(ctx context.Context, g *shards.Grant) (model.Version, error) {
+	cmd := g.Scripts.Cmd(ctx, keyspace.Pending, []string{t.space.Meta(g.Shard), t.space.Queue(g.Shard)}, g.Epoch, "0-0", 1)
+	if err := t.redis.Client().Process(ctx, cmd); err != nil {
+		return 0, err
+	}
+	tip, released, _, err := parsePending(cmd)
+	if err != nil {
+		return 0, err
+	}
+	t.set(g, tip)
+	t.wake(g.Shard)
+	return released, nil
+}
+
 func (t *Tailer) set(g *shards.Grant, tip uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -119,7 +139,7 @@ func (t *Tailer) set(g *shards.Grant, tip uint64) {
 // Leave stops following a shard and forgets what hung on the grant, unless the shard has been entered
 // anew. L1 needs no flush: its entries are of an era that nobody asks for any more.
 func (t *Tailer) Leave(g *shards.Grant) {
-	if t.unfollow(g) {
+	if t.unfollow(g) && !t.space.IsCounter(g.Shard) {
 		t.filter.Reset(g.Shard, g.Era, 0)
 		t.overlay.Reset(g.Shard, g.Era, 0)
 	}
@@ -195,7 +215,8 @@ func (t *Tailer) take(g *shards.Grant, events []redis.XMessage) {
 	}
 	for _, m := range events {
 		v, ok := keyspace.ParseStreamID(m.ID)
-		if !ok || v.Epoch() != g.Epoch || uint64(v.Seq()) != c.seq+1 {
+		n := covers(m)
+		if !ok || v.Epoch() != g.Epoch || uint64(v.Seq()) != c.seq+n {
 			t.metrics.gaps.Inc()
 			t.log.Info("events were missed; following the shard anew", zap.Int("shard", g.Shard), zap.String("event", m.ID))
 			t.unfollow(g) // or the same events would come again at once
@@ -212,18 +233,34 @@ func (t *Tailer) take(g *shards.Grant, events []redis.XMessage) {
 				return
 			}
 		}
-		c.seq++
+		c.seq += n
 	}
 	t.mu.Lock()
 	if t.cursors[g.Shard].grant == g {
 		t.cursors[g.Shard].seq = c.seq
 	}
 	t.mu.Unlock()
-	t.filter.Observe(g.Shard, g.Era, c.seq)
+	if !t.space.IsCounter(g.Shard) {
+		t.filter.Observe(g.Shard, g.Era, c.seq)
+	}
 }
 
-// apply makes one event felt: v and d are writes (ID, author, time), x an eviction (ID), r a release
-// (position).
+// covers returns of how many sequence numbers an event tells. The changes of counters that one script made
+// share an event; what is not readable is found out by the gap that it seems to be.
+func covers(m redis.XMessage) uint64 {
+	text, ok := m.Values["c"].(string)
+	if !ok {
+		return 1
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// apply makes one event felt: v and d are writes (ID, author, time), c changes of counters (how many), x an
+// eviction (ID), r a release (position, and that of the last round which left something out).
 func (t *Tailer) apply(g *shards.Grant, v model.Version, kind, text string) error {
 	t.metrics.events.Inc()
 	switch kind {
@@ -243,13 +280,21 @@ func (t *Tailer) apply(g *shards.Grant, v model.Version, kind, text string) erro
 		if err != nil {
 			return fmt.Errorf("eviction is damaged: %w", err)
 		}
+		t.filter.Add(g.Shard, model.ID(id)) // it may have come to SQL by another way than the queue
 		t.l1.Invalidate(model.ID(id))
+	case "c":
+		t.wake(g.Shard)
 	case "r":
-		up, err := keyspace.ParseHex(text)
-		if err != nil {
+		to, skipped, _ := strings.Cut(text, " ")
+		up, err1 := keyspace.ParseHex(to)
+		skip, err2 := keyspace.ParseHex(skipped)
+		if err := errors.Join(err1, err2); err != nil {
 			return err
 		}
-		t.overlay.Released(g.Shard, g.Era, up)
+		t.table.Skip(g.Shard, skip) // before the release, which its waiters act on
+		if !t.space.IsCounter(g.Shard) {
+			t.overlay.Released(g.Shard, g.Era, up)
+		}
 		t.table.Released(g, up)
 	default:
 		return fmt.Errorf("event of unknown kind %q", kind)
