@@ -1,13 +1,11 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/zmsg/zmsg/internal/failpoint"
 	"github.com/zmsg/zmsg/model"
@@ -42,56 +40,138 @@ FROM locked JOIN unnest($1::integer[], $2::bigint[], $3::text[], $4::boolean[], 
 WHERE s.shard = locked.shard AND s.epoch = a.epoch AND s.home = a.home AND s.ready <> a.opening AND s.position = a.origin
 RETURNING s.shard`
 
-const upsert = `
-INSERT INTO feeds (` + itemColumns + `)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::bigint[], $8::boolean[])
-ON CONFLICT (id) DO UPDATE SET
-	author_id = excluded.author_id, kind = excluded.kind, content = excluded.content,
-	created_at = excluded.created_at, updated_at = excluded.updated_at,
-	version = excluded.version, deleted = excluded.deleted
-WHERE feeds.version < excluded.version`
-
-// Apply writes the batch's items and moves its shards' positions, all or nothing. If any shard is not
-// where its advance starts from (another drainer was there first, or the epoch has ended), or is in the
-// hands of another transaction, nothing is written, and those shards are returned. Each shard and each
-// item may be in the batch once.
+// Apply writes the batch and moves its shards' positions, all or nothing. If any shard is not where its
+// advance starts from (another drainer was there first, or the epoch has ended), or is in the hands of
+// another transaction, nothing is written, and those shards are returned as refused.
+//
+// Of each item the newest write is stored, of each counter the sum of its changes, and the idempotency
+// keys of all. Writes that SQL refuses become dead letters in the same transaction; the item is then as
+// its previous write in the batch says. An opener drains what an earlier epoch has left: writes that came
+// to SQL by another way meanwhile are left out.
 //
 // An opener is not refused for a lock, it waits: the shard is its own, whoever else holds the row is
 // about to find that out, and a refusal would cost the opener its epoch.
 //
 // An error of kind Unavailable may come after the commit: the positions tell.
-func (d *Drain) Apply(ctx context.Context, batch *model.Batch) (refused []int, err error) {
-	if len(batch.Advances) == 0 && len(batch.Items) == 0 {
-		return nil, nil
+func (d *Drain) Apply(ctx context.Context, batch *model.Batch) (model.Applied, error) {
+	if len(batch.Advances) == 0 && len(batch.Writes) == 0 {
+		return model.Applied{}, nil
 	}
+	if !slices.ContainsFunc(batch.Advances, func(a model.Advance) bool { return a.Opening }) {
+		applied, err := d.atOnce(ctx, batch)
+		if !dataError(err) {
+			return applied, translate(err)
+		}
+	}
+	applied, err := d.stepwise(ctx, batch)
+	return applied, translate(err)
+}
+
+// atOnce writes the batch in one round trip and the commit.
+func (d *Drain) atOnce(ctx context.Context, batch *model.Batch) (model.Applied, error) {
 	var moved []int
+	var done model.Applied
+	p := newPlan(batch.Writes)
 	b := &pgx.Batch{}
 	b.BeginTx(readCommitted)
 	queueAdvances(b, batch.Advances, &moved)
-	queueUpsert(b, batch.Items)
+	p.queue(b, &done)
+	if len(p.damaged) > 0 {
+		b.Queue(skips, shardsOf(p.damaged))
+	}
 	results := d.db.control.SendBatch(ctx, b)
 	tx := results.Tx()
 	defer rollback(ctx, tx)
 
 	if err := results.Close(); err != nil {
-		return nil, translate(err)
+		return model.Applied{}, err
 	}
-	for _, a := range batch.Advances {
+	if refused := refusals(batch.Advances, moved); refused != nil {
+		return model.Applied{Refused: refused}, nil
+	}
+	return done, finish(ctx, tx)
+}
+
+// stepwise looks before it writes, and writes so that bad rows cost only themselves.
+func (d *Drain) stepwise(ctx context.Context, batch *model.Batch) (model.Applied, error) {
+	var moved []int
+	b := &pgx.Batch{}
+	b.BeginTx(readCommitted)
+	queueAdvances(b, batch.Advances, &moved)
+	results := d.db.control.SendBatch(ctx, b)
+	tx := results.Tx()
+	defer rollback(ctx, tx)
+
+	if err := results.Close(); err != nil {
+		return model.Applied{}, err
+	}
+	if refused := refusals(batch.Advances, moved); refused != nil {
+		return model.Applied{Refused: refused}, nil
+	}
+	rest, known, err := leaveOut(ctx, tx, batch.Writes, opening(batch.Advances))
+	if err != nil {
+		return model.Applied{}, err
+	}
+	done, err := store(ctx, tx, rest)
+	if err != nil {
+		return model.Applied{}, err
+	}
+	done.LeftOut = len(known)
+	for i := range done.DeadLetters {
+		known = append(known, &done.DeadLetters[i].Write)
+	}
+	if shards := shardsOf(known); len(shards) > 0 {
+		if _, err := tx.Exec(ctx, skips, shards); err != nil {
+			return model.Applied{}, err
+		}
+	}
+	return done, finish(ctx, tx)
+}
+
+// finish commits.
+func finish(ctx context.Context, tx pgx.Tx) error {
+	if err := failpoint.Hit("drain.before_commit"); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	return failpoint.Hit("drain.after_commit")
+}
+
+// refusals returns the shards whose advances did not happen.
+func refusals(advances []model.Advance, moved []int) (refused []int) {
+	for _, a := range advances {
 		if !slices.Contains(moved, a.Shard) {
 			refused = append(refused, a.Shard)
 		}
 	}
-	if len(refused) > 0 {
-		return refused, nil
-	}
-	if err := failpoint.Hit("drain.before_commit"); err != nil {
-		return nil, translate(err)
-	}
-	if err := tx.Commit(ctx); err != nil {
-		return nil, translate(err)
-	}
-	return nil, translate(failpoint.Hit("drain.after_commit"))
+	return refused
 }
+
+func opening(advances []model.Advance) map[int]bool {
+	shards := make(map[int]bool)
+	for _, a := range advances {
+		if a.Opening {
+			shards[a.Shard] = true
+		}
+	}
+	return shards
+}
+
+// shardsOf returns the shards of the writes, each once.
+func shardsOf(writes []*model.Queued) []int32 {
+	var shards []int32
+	for _, w := range writes {
+		if s := int32(w.Shard); !slices.Contains(shards, s) {
+			shards = append(shards, s)
+		}
+	}
+	return shards
+}
+
+// skips marks shards in whose rounds not all was stored. The round has set their positions.
+const skips = "UPDATE shards SET skipped = position WHERE shard = ANY ($1)"
 
 // rollbackTimeout bounds the wait for a database that does not answer; then the connection is closed,
 // which rolls back too.
@@ -123,32 +203,6 @@ func queueAdvances(b *pgx.Batch, advances []model.Advance, moved *[]int) {
 		b.Queue(lockToMove, own)
 	}
 	b.Queue(advance, shards, epochs, homes, opening, from, to).Query(collect(moved, pgx.RowTo[int]))
-}
-
-// queueUpsert sends the items as one array for each column, in the order of IDs, so that concurrent
-// upserts cannot deadlock.
-func queueUpsert(b *pgx.Batch, items []model.Item) {
-	if len(items) == 0 {
-		return
-	}
-	byID := func(a, b model.Item) int { return cmp.Compare(a.ID, b.ID) }
-	if !slices.IsSortedFunc(items, byID) {
-		items = slices.SortedFunc(slices.Values(items), byID)
-	}
-	n := len(items)
-	ids, authors, versions := make([]int64, n), make([]int64, n), make([]int64, n)
-	kinds, contents := make([]string, n), make(pgtype.FlatArray[[]byte], n)
-	created, updated, deleted := make([]time.Time, n), make([]time.Time, n), make([]bool, n)
-	for i := range items {
-		it := &items[i]
-		ids[i], authors[i], versions[i] = int64(it.ID), int64(it.AuthorID), int64(it.Version)
-		kinds[i], contents[i] = it.Kind, it.Content
-		if it.Content == nil {
-			contents[i] = []byte{} // nil would be NULL
-		}
-		created[i], updated[i], deleted[i] = it.CreatedAt, it.UpdatedAt, it.Deleted
-	}
-	b.Queue(upsert, ids, authors, kinds, contents, created, updated, versions, deleted)
 }
 
 // collect returns a callback of a queued query that puts its rows into dst.

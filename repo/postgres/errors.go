@@ -68,8 +68,14 @@ func kindOfState(code string) model.Kind {
 		return model.Unavailable
 	case "22", // data
 		"23", // constraints
-		"54": // limits of the program
+		"44", // a view's condition
+		"54", // limits of the program
+		"P0": // raised by a function
 		return model.Invalid
 	}
 	return model.Internal
 }
+
+// dataError reports whether the error is about the values that were sent, so that the same call would fail
+// again, and others would not. Everything else is trouble that passes, or is mended by somebody.
+func dataError(err error) bool { return err != nil && kindOf(err) == model.Invalid }

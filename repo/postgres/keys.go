@@ -1,0 +1,155 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/zmsg/zmsg/model"
+)
+
+// Keys remembers the idempotency keys of committed writes. Drain and Direct add to them.
+type Keys struct {
+	db *DB
+}
+
+// Keys returns the idempotency keys of the database.
+func (db *DB) Keys() *Keys { return &Keys{db: db} }
+
+// recall prefers the first record, should there be several. The aggregate keeps the planner from walking
+// the table in the order of IDs.
+const recall = `
+SELECT (array_agg(records[array_position(keys, $2)] ORDER BY id))[1]
+FROM idempotency WHERE shard = $1 AND keys @> ARRAY[$2::text]`
+
+// Recall returns what was remembered under the key: fingerprint|result. ok is false if SQL does not know
+// the key.
+func (k *Keys) Recall(ctx context.Context, shard int, key string) (record string, ok bool, err error) {
+	var found *string
+	if err := k.db.pool.QueryRow(ctx, recall, shard, text(key)).Scan(&found); err != nil || found == nil {
+		return "", false, translate(err)
+	}
+	return *found, true, nil
+}
+
+// expirePage is small, so that the locks of one statement are few.
+const expirePage = 1000
+
+const expire = `
+DELETE FROM idempotency WHERE id IN (
+	SELECT id FROM idempotency WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
+)`
+
+// Expire forgets the keys that were committed before olderThan, and tells how many rows they were.
+func (k *Keys) Expire(ctx context.Context, olderThan time.Time) (int64, error) {
+	var total int64
+	for {
+		tag, err := k.db.pool.Exec(ctx, expire, olderThan, expirePage)
+		if err != nil {
+			return total, translate(err)
+		}
+		if total += tag.RowsAffected(); tag.RowsAffected() < expirePage {
+			return total, nil
+		}
+	}
+}
+
+// forgetFlushed may go by the position: whatever stream holds such a change has been drained past it.
+const forgetFlushed = "DELETE FROM flushed USING shards WHERE flushed.shard = shards.shard AND version <= position"
+
+// ForgetFlushed removes the notes of changes that a replica brought to SQL itself and that no stream can
+// bring again, and tells how many.
+func (k *Keys) ForgetFlushed(ctx context.Context) (int64, error) {
+	tag, err := k.db.pool.Exec(ctx, forgetFlushed)
+	return tag.RowsAffected(), translate(err)
+}
+
+const knownKeys = `
+SELECT DISTINCT i.shard, w.key
+FROM idempotency AS i CROSS JOIN LATERAL unnest(i.keys) AS k (key) JOIN unnest($2::text[]) AS w (key) ON w.key = k.key
+WHERE i.shard = ANY ($1) AND i.keys && $2`
+
+const knownDeltas = `
+SELECT f.shard, f.version
+FROM flushed AS f JOIN unnest($1::integer[], $2::bigint[]) AS w (shard, version) USING (shard, version)`
+
+// leaveOut parts writes of the given shards that came to SQL by another way, known by their idempotency
+// key or, changes of counters, by the note of a flush, from the rest. The caller holds the locks of the
+// shards' rows, so that nobody adds to what is known.
+func leaveOut(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]bool) (rest []model.Queued, known []*model.Queued, err error) {
+	seen, err := look(ctx, tx, writes, shards)
+	if err != nil || len(seen.keys)+len(seen.deltas) == 0 {
+		return writes, nil, err
+	}
+	for i := range writes {
+		w := &writes[i]
+		if shards[w.Shard] && seen.has(w) {
+			known = append(known, w)
+		} else {
+			rest = append(rest, *w)
+		}
+	}
+	return rest, known, nil
+}
+
+type keyOf struct {
+	shard int
+	key   string
+}
+
+type versionOf struct {
+	shard   int
+	version model.Version
+}
+
+// knowledge is what SQL knows of some writes.
+type knowledge struct {
+	keys   map[keyOf]bool
+	deltas map[versionOf]bool
+}
+
+func (k *knowledge) has(w *model.Queued) bool {
+	return w.Key != "" && k.keys[keyOf{w.Shard, text(w.Key)}] || w.Delta != nil && k.deltas[versionOf{w.Shard, w.Version}]
+}
+
+func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]bool) (*knowledge, error) {
+	var keys []string
+	var deltaShards, keyShards []int32
+	var versions []int64
+	for s := range shards {
+		keyShards = append(keyShards, int32(s))
+	}
+	for i := range writes {
+		w := &writes[i]
+		if !shards[w.Shard] {
+			continue
+		}
+		if w.Key != "" {
+			keys = append(keys, text(w.Key))
+		}
+		if w.Delta != nil {
+			deltaShards, versions = append(deltaShards, int32(w.Shard)), append(versions, int64(w.Version))
+		}
+	}
+	k := &knowledge{keys: make(map[keyOf]bool), deltas: make(map[versionOf]bool)}
+	b := &pgx.Batch{}
+	if len(keys) > 0 {
+		b.Queue(knownKeys, keyShards, keys).Query(func(rows pgx.Rows) error {
+			var key keyOf
+			_, err := pgx.ForEachRow(rows, []any{&key.shard, &key.key}, func() error { k.keys[key] = true; return nil })
+			return err
+		})
+	}
+	if len(versions) > 0 {
+		b.Queue(knownDeltas, deltaShards, versions).Query(func(rows pgx.Rows) error {
+			var v versionOf
+			_, err := pgx.ForEachRow(rows, []any{&v.shard, &v.version}, func() error { k.deltas[v] = true; return nil })
+			return err
+		})
+	}
+	if b.Len() == 0 {
+		return k, nil
+	}
+	return k, tx.SendBatch(ctx, b).Close()
+}
