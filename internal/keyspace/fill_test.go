@@ -37,8 +37,11 @@ func TestFillGen_KeyWrittenSinceTheMissIsNotFilled(t *testing.T) {
 			t.Errorf("late fill: %s", got)
 		}
 	})
-	if got := h.fill(1, &model.Item{ID: 7, AuthorID: 9, Version: v}); got != "1" {
-		t.Errorf("fill after a miss at the write's own event: %s", got)
+	if got := h.fill(2, &model.Item{ID: 7, AuthorID: 9, Version: v}); got != "0" {
+		t.Errorf("fill after a miss before the eviction: %s", got)
+	}
+	if got := h.fill(3, &model.Item{ID: 7, AuthorID: 9, Version: v}); got != "1" {
+		t.Errorf("fill after a miss at the eviction's own event: %s", got)
 	}
 	other := model.ID(8)
 	for Stripe(other) == Stripe(7) {
@@ -124,7 +127,7 @@ func TestEvictPin_QueuedWriteStaysReadable(t *testing.T) {
 		t.Errorf("the entry stays: %+v", e)
 	}
 	h.evict(6) // not there: other replicas may still have it in L1
-	want := []string{"1-1 v 7 9 1000", "1-2 x 7", "1-3 r " + Hex(v), "1-4 x 7", "1-5 x 6"}
+	want := []string{"1-1 v 7 9 1000", "1-2 x 7", "1-3 r " + Hex(v) + " " + none, "1-4 x 7", "1-5 x 6"}
 	if got := h.stream(h.sp.Events(h.s)); !slices.Equal(got, want) {
 		t.Errorf("events %q, want %q", got, want)
 	}
@@ -158,7 +161,7 @@ func TestRecallKeepsTheFirstAnswer(t *testing.T) {
 	h := newShard(t)
 	recall := func(key, value string) string {
 		t.Helper()
-		return h.run(Recall, []string{h.sp.Meta(h.s)}, h.epoch, h.sp.Prefix(h.s), key, value, keyPeriod)
+		return h.run(Recall, []string{h.sp.Meta(h.s)}, h.epoch, h.sp.Prefix(h.s), key, value, keyPeriod, "")
 	}
 	for i, tc := range []struct {
 		age              int64
@@ -200,13 +203,18 @@ func (h *shard) calls() []call {
 		{Read, []string{meta, entry}, []any{h.epoch}},
 		{Fill, []string{meta, h.sp.Entry(h.s, 8), h.sp.Gen(h.s)}, []any{h.epoch, Stripe(8), 100, AppendEntry(nil, &model.Item{ID: 8}, h.epoch), 1000}},
 		{Write, keys, args},
-		{Evict, []string{meta, entry, h.sp.Events(h.s)}, []any{h.epoch, 7, eventsKept}},
+		{Evict, []string{meta, entry, h.sp.Events(h.s), h.sp.Gen(h.s)}, []any{h.epoch, 7, eventsKept, Stripe(7)}},
 		{Release, []string{meta, h.sp.Queue(h.s), h.sp.Events(h.s)}, []any{
-			h.epoch, Hex(model.NewVersion(h.epoch, 1)), StreamID(model.NewVersion(h.epoch, 1)), h.sp.Prefix(h.s), 1000, 1000, 10, 10, "",
+			h.epoch, Hex(model.NewVersion(h.epoch, 1)), StreamID(model.NewVersion(h.epoch, 1)), h.sp.Prefix(h.s), 1000, 1000, 10, 10, "", "", 0,
 		}},
 		{Trim, []string{meta, h.sp.Queue(h.s)}, []any{h.epoch}},
 		{Pending, []string{meta, h.sp.Queue(h.s)}, []any{h.epoch, "0-0", 10}},
-		{Recall, []string{meta}, []any{h.epoch, h.sp.Prefix(h.s), "key2", "value", keyPeriod}},
+		{Recall, []string{meta}, []any{h.epoch, h.sp.Prefix(h.s), "key2", "value", keyPeriod, ""}},
+		{Count, []string{meta, h.sp.Queue(h.s), h.sp.Events(h.s)}, AppendCount(
+			[]any{h.epoch, h.sp.Prefix(h.s), 1000, keyPeriod, "", "1"}, &model.Count{Counter: model.Counter{Subject: "s", Metric: "m"}, N: 1},
+		)},
+		{Totals, []string{meta, h.sp.TotalsKey(h.s, "s")}, []any{h.epoch}},
+		{LoadTotals, []string{meta, h.sp.TotalsKey(h.s, "s"), h.sp.PendingKey(h.s, "s")}, []any{h.epoch, h.meta("rel"), 1000, "m", 1}},
 	}
 }
 

@@ -68,14 +68,15 @@ func TestConsecutiveSnowflakesSpreadEvenly(t *testing.T) {
 func TestKeysOfAShardShareItsHashTag(t *testing.T) {
 	t.Parallel()
 	sp := New(3)
-	if sp.Shards() != 3 {
-		t.Fatal(sp.Shards())
+	if sp.Shards() != 4 || sp.ItemShards() != 3 {
+		t.Fatal(sp.Shards(), sp.ItemShards())
 	}
 	seen := make(map[string]bool)
 	for s := range sp.Shards() {
 		tag := fmt.Sprintf("zmsg:{%d}:", s)
 		for _, key := range []string{
 			sp.Meta(s), sp.Queue(s), sp.Events(s), sp.Gen(s), sp.Entry(s, 42), sp.Prefix(s) + "k:1",
+			sp.TotalsKey(s, "a"), sp.PendingKey(s, "a"),
 		} {
 			if !strings.HasPrefix(key, tag) || seen[key] {
 				t.Errorf("key %q of shard %d", key, s)

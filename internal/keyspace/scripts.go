@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-//go:embed lua/*.lua
+//go:embed lua/*.lua lua/lib/*.lua
 var luaFiles embed.FS
 
 // Name is one of the scripts.
@@ -19,19 +19,24 @@ type Name int
 // The scripts. Each one but Open compares the shard's epoch with the caller's and answers STALE when
 // they differ.
 const (
-	Read    Name = iota // entries of a shard, and its event tip
-	Fill                // store in L2 what SQL said, unless the key was written since
-	Write               // every write: version, pinned entry, stream, event, idempotency key
-	Evict               // drop an entry that is not pinned, tell every replica
-	Release             // unpin what is committed up to a position, record the position
-	Trim                // drop released writes from the stream
-	Pending             // a page of the queued writes, without their contents
-	Recall              // store an answer under an idempotency key, or return the one that is there
-	Open                // make an epoch the one that is served
+	Read       Name = iota // entries of a shard, and its event tip
+	Fill                   // store in L2 what SQL said, unless the key was written since
+	Write                  // every write: version, pinned entry, stream, event, idempotency key
+	Evict                  // drop an entry that is not pinned, tell every replica
+	Release                // unpin what is committed up to a position, record the position
+	Trim                   // drop released writes from the stream
+	Pending                // a page of the queued writes, without their contents
+	Recall                 // store an answer under an idempotency key, or return the one that is there
+	Count                  // changes of counters: totals, pending sums, stream, event, idempotency keys
+	Totals                 // the totals of some subjects, as far as they are hot
+	LoadTotals             // make the totals of a subject hot with what SQL said
+	Open                   // make an epoch the one that is served
 	names
 )
 
-var files = [names]string{"read", "fill", "write", "evict", "release", "trim", "pending", "recall", "open"}
+var files = [names]string{
+	"read", "fill", "write", "evict", "release", "trim", "pending", "recall", "count", "totals", "load_totals", "open",
+}
 
 // Scripts are the scripts as one Redis process knows them. The identity of the process is part of
 // their text, and only the opening of an epoch loads them: a call that reaches another process, or the
@@ -53,13 +58,33 @@ func NewScripts(process string) (*Scripts, error) {
 		if err != nil {
 			return nil, fmt.Errorf("keyspace: %w", err)
 		}
-		bodies[n] = string(body)
+		if bodies[n], err = withLibrary(string(body)); err != nil {
+			return nil, err
+		}
 	}
 	sc := &Scripts{Process: process}
 	for _, text := range scriptTexts(process, bodies) {
 		sc.scripts = append(sc.scripts, redis.NewScript(text))
 	}
 	return sc, nil
+}
+
+// withLibrary puts what several scripts share, a file of lua/lib, in the place of the line that asks for
+// it: "-- include keys".
+func withLibrary(body string) (string, error) {
+	lines := strings.SplitAfter(body, "\n")
+	for i, line := range lines {
+		name, ok := strings.CutPrefix(line, "-- include ")
+		if !ok {
+			continue
+		}
+		text, err := luaFiles.ReadFile("lua/lib/" + strings.TrimSpace(name) + ".lua")
+		if err != nil {
+			return "", fmt.Errorf("keyspace: %w", err)
+		}
+		lines[i] = string(text)
+	}
+	return strings.Join(lines, ""), nil
 }
 
 // scriptTexts returns the bodies with a first line that says whose they are.

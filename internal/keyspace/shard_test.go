@@ -22,6 +22,8 @@ type shard struct {
 	sc    *Scripts
 	s     int
 	epoch int64
+
+	lookUp int64 // for how many seconds after an opening keys must be looked up
 }
 
 const (
@@ -80,7 +82,7 @@ func (h *shard) run(n Name, keys []string, args ...any) string {
 func (h *shard) tryOpen(epoch int64, position model.Version) string {
 	h.t.Helper()
 	return h.run(Open, []string{h.sp.Meta(h.s), h.sp.Queue(h.s), h.sp.Events(h.s), h.sp.Gen(h.s)},
-		epoch, Hex(position), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds())
+		epoch, Hex(position), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds(), h.lookUp)
 }
 
 // open opens an epoch, in which the shard is used from here on.
@@ -102,6 +104,7 @@ type write struct {
 	tip        string // of the snapshot; "": there is none
 	snapshot   []byte
 	key, print string
+	looked     bool // the key was looked up in SQL
 }
 
 func (h *shard) writeArgs(w write) ([]string, []any) {
@@ -112,8 +115,16 @@ func (h *shard) writeArgs(w write) ([]string, []any) {
 	return []string{h.sp.Meta(h.s), h.sp.Entry(h.s, w.id), h.sp.Queue(h.s), h.sp.Events(h.s), h.sp.Gen(h.s)},
 		[]any{
 			h.epoch, op, Stripe(w.id), int64(w.id), int64(w.author), w.kind, w.text, w.now, w.cond,
-			w.tip, w.snapshot, h.sp.Prefix(h.s), w.key, w.print, keyPeriod,
+			w.tip, w.snapshot, h.sp.Prefix(h.s), w.key, w.print, keyPeriod, flag(w.looked),
 		}
+}
+
+// flag is how scripts are told yes and no.
+func flag(yes bool) string {
+	if yes {
+		return "1"
+	}
+	return ""
 }
 
 func (h *shard) write(w write) string {
@@ -153,7 +164,7 @@ func (h *shard) release(to model.Version) string {
 func (h *shard) releaseSome(to model.Version, most int) string {
 	h.t.Helper()
 	return h.run(Release, []string{h.sp.Meta(h.s), h.sp.Queue(h.s), h.sp.Events(h.s)},
-		h.epoch, Hex(to), StreamID(to), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds(), most, eventsKept, "")
+		h.epoch, Hex(to), StreamID(to), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds(), most, eventsKept, "", "", 0)
 }
 
 // fill brings what SQL said after a miss at the tip.
@@ -165,7 +176,8 @@ func (h *shard) fill(tip int64, it *model.Item) string {
 
 func (h *shard) evict(id model.ID) string {
 	h.t.Helper()
-	return h.run(Evict, []string{h.sp.Meta(h.s), h.sp.Entry(h.s, id), h.sp.Events(h.s)}, h.epoch, int64(id), eventsKept)
+	return h.run(Evict, []string{h.sp.Meta(h.s), h.sp.Entry(h.s, id), h.sp.Events(h.s), h.sp.Gen(h.s)},
+		h.epoch, int64(id), eventsKept, Stripe(id))
 }
 
 func (h *shard) meta(field string) string {
@@ -215,18 +227,17 @@ func (h *shard) wantCached(id model.ID, v model.Version, life time.Duration) {
 	}
 }
 
-// stream returns the entries of a stream, "<id> <field> <value>" each.
+// stream returns the entries of a stream, "<id> <field> <value>" each, with all of their fields.
 func (h *shard) stream(key string) []string {
 	h.t.Helper()
-	messages, err := h.c.XRange(h.t.Context(), key, "-", "+").Result()
+	reply, err := h.c.Do(h.t.Context(), "xrange", key, "-", "+").Slice()
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	var lines []string
-	for _, m := range messages {
-		for field, value := range m.Values {
-			lines = append(lines, fmt.Sprint(m.ID, " ", field, " ", value))
-		}
+	for _, entry := range reply {
+		text := fmt.Sprint(entry) // [<id> [<field> <value>...]]
+		lines = append(lines, strings.Replace(text[1:len(text)-2], "[", "", 1))
 	}
 	return lines
 }

@@ -79,7 +79,6 @@ func TestWriteConditionsAreComparedInTheScript(t *testing.T) {
 	live := h.put(1, "live")
 	h.put(2, "gone")
 	gone := h.mustWrite(write{id: 2, delete: true})
-	none := Hex(0)
 	for _, tc := range []struct {
 		id     model.ID
 		cond   string
@@ -183,7 +182,7 @@ func TestWriteVersionsReachTheEndOfTheirRange(t *testing.T) {
 		t.Fatalf("version %d", v)
 	}
 	h.wantPinned(7, v)
-	if got := h.release(v); got != Hex(v)+" 0" {
+	if got := h.release(v); got != Hex(v)+" 0 "+none {
 		t.Errorf("release: %s", got)
 	}
 	h.wantCached(7, v, valueTTL)

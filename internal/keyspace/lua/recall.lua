@@ -1,17 +1,12 @@
--- KEYS: meta   ARGV: epoch, prefix of the shard's keys, key, value, period of keys in s
--- Returns {1, the value that was there} or {0}.
-local m = redis.call('HMGET', KEYS[1], 'epoch', 'kb')
+-- KEYS: meta   ARGV: epoch, prefix of the shard's keys, key, value, period of keys in s,
+--              '1' if the key was looked up in SQL
+-- Returns {1, the value that was there}, {0} if it is stored now, or {2} if the key must be looked up first.
+-- include keys
+local m = redis.call('HMGET', KEYS[1], 'epoch', 'kb', 'kc')
 if m[1] ~= ARGV[1] then return redis.error_reply('STALE epoch') end
-local bucket = math.floor(tonumber(redis.call('TIME')[1]) / tonumber(ARGV[5]))
-local known = redis.call('HGET', ARGV[2] .. 'k:' .. bucket, ARGV[3])
-  or redis.call('HGET', ARGV[2] .. 'k:' .. (bucket - 1), ARGV[3])
+local now, bucket = clock(ARGV[5])
+local known = recall(ARGV[2], bucket, ARGV[3])
 if known then return { 1, known } end
-redis.call('HSET', ARGV[2] .. 'k:' .. bucket, ARGV[3], ARGV[4])
--- What is left lies from kb to kb + 2: the last step kept the period before its own, its own, and, in case
--- the clock had stepped back, the next. Numbers fall when the period is made longer.
-local kb = tonumber(m[2] or bucket)
-for b = kb, kb + 2 do
-  if b < bucket - 1 or b > bucket + 1 then redis.call('UNLINK', ARGV[2] .. 'k:' .. b) end
-end
-if kb ~= bucket - 1 then redis.call('HSET', KEYS[1], 'kb', bucket - 1) end
+if now < tonumber(m[3] or 0) and ARGV[6] ~= '1' then return { 2 } end
+remember(ARGV[2], bucket, m[2], ARGV[3], ARGV[4])
 return { 0 }
