@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -23,18 +24,32 @@ import (
 // memory is a database in memory: rows, and the state of the shards. fail, if set, is the answer to
 // every question about rows.
 type memory struct {
-	mu     sync.Mutex
-	shards []model.Shard
-	rows   map[model.ID]model.Item
-	fail   error
-	listed func() // if set, called before a list is read
-	reads  int    // statements that read items by ID
+	mu       sync.Mutex
+	shards   []model.Shard
+	rows     map[model.ID]model.Item
+	counters map[string]map[string]int64
+	fail     error
+	listed   func() // if set, called before a list is read
+	reads    int    // statements that read items by ID
 }
 
-func (m *memory) Heartbeat(_ context.Context, replica string, _ time.Duration, _ ...string) (model.Heartbeat, error) {
+func (m *memory) Heartbeat(_ context.Context, b model.Beat) (model.Heartbeat, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return model.Heartbeat{Shards: slices.Clone(m.shards), Alive: []string{replica}}, nil
+	return model.Heartbeat{Shards: slices.Clone(m.shards), Alive: []string{b.Replica}}, nil
+}
+
+func (m *memory) Unsettled(context.Context, string, []model.Shard) (bool, error) { return false, nil }
+
+func (m *memory) Totals(_ context.Context, shard int, subjects []string) (model.Totals, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reads++
+	t := model.Totals{Shard: m.shards[shard], Values: make(map[string]map[string]int64)}
+	for _, subject := range subjects {
+		t.Values[subject] = maps.Clone(m.counters[subject])
+	}
+	return t, m.fail
 }
 
 func (m *memory) Leave(context.Context, string) error { return nil }
@@ -139,8 +154,9 @@ func newNode(t *testing.T, tail bool) *node {
 	t.Helper()
 	n := &node{
 		t: t, redis: testenv.NewRedis(t, testenv.RedisOptions{}), space: keyspace.New(testShards),
-		sql: &memory{shards: make([]model.Shard, testShards), rows: make(map[model.ID]model.Item)},
+		sql: &memory{rows: make(map[model.ID]model.Item), counters: make(map[string]map[string]int64)},
 	}
+	n.sql.shards = make([]model.Shard, n.space.Shards())
 	for s := range n.sql.shards {
 		n.sql.shards[s].Shard = s
 	}
@@ -158,8 +174,8 @@ func newNode(t *testing.T, tail bool) *node {
 		EventsKept: 1000, FilterItems: 2 * minFilterCapacity, FilterError: 0.001, FlightTimeout: 5 * time.Second,
 	}
 	n.Caches, err = New(cfg, Deps{
-		Space: n.space, Table: n.table, Redis: n.conn, Pipe: pipe, Store: n.sql, Wake: func(int) {},
-		Log: zap.NewNop(), Registerer: prometheus.NewRegistry(),
+		Space: n.space, Table: n.table, Redis: n.conn, Pipe: pipe, Store: n.sql, Totals: n.sql, Wake: func(int) {},
+		Complete: n.complete, Log: zap.NewNop(), Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -167,6 +183,7 @@ func newNode(t *testing.T, tail bool) *node {
 	keeper := shards.NewKeeper(shards.Config{Shards: testShards, Permission: 2 * time.Second}, shards.Deps{
 		Table: n.table, Space: n.space, Redis: n.conn, Store: n.sql, Follower: n.Tailer, Replica: "a", Log: zap.NewNop(),
 		Drain: func(_ context.Context, sh model.Shard) (model.Version, error) { return sh.Position, nil },
+		Flush: func(context.Context, model.Shard) error { return nil }, Registerer: prometheus.NewRegistry(),
 	})
 	parts := []interface {
 		Start(ctx context.Context) error
@@ -201,7 +218,7 @@ func newNode(t *testing.T, tail bool) *node {
 func (n *node) awaitReady() {
 	n.t.Helper()
 	n.eventually("the node is ready", func() bool {
-		return n.table.Granted() == testShards && n.filter.Stats().Complete == testShards
+		return n.table.Granted() == n.space.Shards() && n.filter.Stats().Complete == testShards
 	})
 }
 
@@ -237,7 +254,7 @@ func (n *node) queue(it model.Item) model.Item {
 	known := n.sql.row(it.ID) // nobody writes behind the test's back, so SQL is right where L2 is silent
 	cmd := g.Scripts.Cmd(n.t.Context(), keyspace.Write, keys, g.Epoch, op, keyspace.Stripe(it.ID), int64(it.ID), int64(it.AuthorID),
 		it.Kind, []byte(it.Content), it.UpdatedAt.UnixMilli(), "", int64(1)<<39, keyspace.AppendSnapshot(nil, &known, g.Epoch),
-		n.space.Prefix(s), "", "", 1000)
+		n.space.Prefix(s), "", "", 1000, "")
 	if err := n.conn.Client().Process(n.t.Context(), cmd); err != nil {
 		n.t.Fatalf("write of %s: %v", it.ID, err)
 	}
@@ -281,12 +298,18 @@ func (m *memory) store(it model.Item) {
 // release tells Redis that SQL has the shard's writes up to v.
 func (n *node) release(s int, v model.Version) {
 	n.t.Helper()
-	g := n.grant(s)
-	cmd := g.Scripts.Cmd(n.t.Context(), keyspace.Release, []string{n.space.Meta(s), n.space.Queue(s), n.space.Events(s)},
-		g.Epoch, keyspace.Hex(v), keyspace.StreamID(v), n.space.Prefix(s), time.Hour.Milliseconds(), time.Hour.Milliseconds(), 1000, 1000, "")
-	if err := n.conn.Client().Process(n.t.Context(), cmd); err != nil {
+	if err := n.complete(n.t.Context(), n.grant(s), v, 0); err != nil {
 		n.t.Fatalf("release: %v", err)
 	}
+}
+
+// complete releases a shard up to a position, in one call.
+func (n *node) complete(ctx context.Context, g *shards.Grant, v, skipped model.Version) error {
+	s := g.Shard
+	cmd := g.Scripts.Cmd(ctx, keyspace.Release, []string{n.space.Meta(s), n.space.Queue(s), n.space.Events(s)},
+		g.Epoch, keyspace.Hex(v), keyspace.StreamID(v), n.space.Prefix(s), time.Hour.Milliseconds(), time.Hour.Milliseconds(), 1000, 1000,
+		"", keyspace.Hex(skipped), 0)
+	return n.conn.Client().Process(ctx, cmd)
 }
 
 // settle brings an item to SQL, and what was written to its shard before, and releases it.
