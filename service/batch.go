@@ -25,7 +25,7 @@ func (f *Feeds) Batch(ctx context.Context, ops []BatchOp, opts WriteOptions) []B
 	if err == nil && opts.IdempotencyKey != "" {
 		// The operations keep their keys with their items, so that those of another batch with the
 		// key may meet none of them.
-		err = f.mark(ctx, storedKey("batch", opts.IdempotencyKey), opts.Fingerprint)
+		err = markKey(ctx, f.deps.Results, storedKey("batch", opts.IdempotencyKey), opts.Fingerprint)
 	}
 	for i := range ops {
 		b.errs[i] = err

@@ -38,6 +38,8 @@ type store struct {
 	remembered int // calls of Remember
 
 	notReady    map[model.Store]error
+	busy        bool                     // delayed writes turn into synchronous ones
+	atSQL       bool                     // writes are committed at once
 	beforeWrite func(*model.Write) error // runs outside the lock
 	awaitErr    error
 	rememberErr error
@@ -87,6 +89,9 @@ func (s *store) Write(_ context.Context, w *model.Write) (model.WriteResult, err
 		return k.result, nil
 	}
 	res := s.apply(w)
+	if res.Committed = s.atSQL; s.atSQL {
+		s.committed = s.seq
+	}
 	if res.Outcome == model.OutcomeApplied && w.IdempotencyKey != "" {
 		s.keep(shard, w.IdempotencyKey, kept{w.Fingerprint + "|", res})
 	}
@@ -141,8 +146,14 @@ func (s *store) Await(ctx context.Context, _ model.ID, v model.Version) error {
 	return ctx.Err()
 }
 
-func (s *store) Ready(store model.Store) error { return s.notReady[store] }
-func (s *store) Durability() string            { return "fsync" }
+func (s *store) Ready(store model.Store) (model.Store, error) {
+	if s.busy {
+		return model.StoreSync, s.notReady[model.StoreSync]
+	}
+	return store, s.notReady[store]
+}
+
+func (s *store) Durability() string { return "fsync" }
 
 func (s *store) Mint(_ context.Context, n int) ([]model.ID, error) {
 	s.mu.Lock()

@@ -69,7 +69,7 @@ type Written struct {
 	Item       model.Item // of a deletion only ID and Version; Version 0 if there was nothing to delete
 	Created    bool
 	Replayed   bool
-	Store      model.Store // StoreSync: committed in SQL; StoreDelayed: queued
+	Store      model.Store // what was done: StoreSync: committed in SQL; StoreDelayed: queued
 	Durability string      // of a queued write
 }
 

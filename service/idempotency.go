@@ -44,12 +44,12 @@ func (f *Feeds) claim(ctx context.Context, operation string, id model.ID, opts W
 	if id == 0 || f.deps.ShardOf(id) == f.deps.ShardOfKey(key) {
 		return key, fingerprint, nil
 	}
-	return key, fingerprint, f.mark(ctx, key, fingerprint)
+	return key, fingerprint, markKey(ctx, f.deps.Results, key, fingerprint)
 }
 
-// mark stores the fingerprint under the key, or reports that another request's is there.
-func (f *Feeds) mark(ctx context.Context, key, fingerprint string) error {
-	stored, _, err := f.deps.Results.Remember(ctx, key, []byte(fingerprint))
+// markKey stores the fingerprint under the key, or reports that another request's is there.
+func markKey(ctx context.Context, results Results, key, fingerprint string) error {
+	stored, _, err := results.Remember(ctx, key, []byte(fingerprint))
 	if err != nil {
 		return unknownIfEnded(err)
 	}

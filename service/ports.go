@@ -1,5 +1,5 @@
-// Package service holds the rules of feeds and IDs: what a request may say, which identity and time a
-// write gets, and what its outcome means to a client. It knows no HTTP, no SQL and no Redis.
+// Package service holds the rules of feeds, counters and IDs: what a request may say, which identity and
+// time a write gets, and what its outcome means to a client. It knows no HTTP, no SQL and no Redis.
 package service
 
 import (
@@ -37,9 +37,32 @@ type Writer interface {
 	Write(ctx context.Context, w *model.Write) (model.WriteResult, error)
 	// Await returns when the write of id with version v is committed in SQL.
 	Await(ctx context.Context, id model.ID, v model.Version) error
-	// Ready refuses early, with Unavailable, when a write with this store could not be finished now.
-	Ready(store model.Store) error
+	// Ready returns the store that a write with this one gets: a delayed write may have to be a
+	// synchronous one. It refuses early, with Unavailable, what could not be finished now.
+	Ready(store model.Store) (model.Store, error)
 	// Durability names what a queued write survives: "memory", "fsync" or "replicated".
+	Durability() string
+}
+
+// CounterReader answers reads of counters.
+type CounterReader interface {
+	// Get returns the counters of each subject by metric, without those that are 0, or an error, in
+	// the order of the subjects. They show every acknowledged change of any replica.
+	Get(ctx context.Context, subjects []string) ([]map[string]int64, []error)
+}
+
+// Counting takes changes of counters.
+type Counting interface {
+	// Count gives each change its version and queues it: from its return on it counts. It returns one
+	// result or error for each, in their order; those of one counter are done in it. An error of kind
+	// Unavailable means that the outcome is unknown. An idempotency key is kept only by a change that
+	// was applied; a repeat of it answers the first result.
+	Count(ctx context.Context, counts []model.Count) ([]model.CountResult, []error)
+	// AwaitCount returns when the change of a counter of subject with version v is committed in SQL.
+	AwaitCount(ctx context.Context, subject string, v model.Version) error
+	// Ready is that of Writer.
+	Ready(store model.Store) (model.Store, error)
+	// Durability names what a queued change survives, as that of Writer does.
 	Durability() string
 }
 

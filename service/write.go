@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -83,10 +84,7 @@ func (f *Feeds) deletion(id model.ID, cond model.Cond, key, fingerprint string) 
 
 // store says how a write is stored, or why it cannot be now.
 func (f *Feeds) store(asked model.Store) (model.Store, error) {
-	if asked == model.StoreDefault {
-		asked = f.cfg.DefaultStore
-	}
-	return asked, f.deps.Writer.Ready(asked)
+	return f.deps.Writer.Ready(cmp.Or(asked, f.cfg.DefaultStore))
 }
 
 // pending is a write that is queued: its answer, and what must be committed before it may be given.
@@ -122,7 +120,10 @@ func (f *Feeds) submit(ctx context.Context, w *model.Write, store model.Store) (
 		Replayed: res.Replayed,
 		Store:    store,
 	}}
-	if store == model.StoreDelayed {
+	switch {
+	case res.Committed: // there is nothing to wait for, whatever was asked
+		p.version, p.written.Store = 0, model.StoreSync
+	case store == model.StoreDelayed:
 		p.written.Durability = f.deps.Writer.Durability()
 	}
 	return p, nil

@@ -245,3 +245,45 @@ func TestFeeds_StoredKeysFitAndDifferByOperation(t *testing.T) {
 		}
 	}
 }
+
+func TestFeeds_DelayedWriteMayHaveToBeSynchronous(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	s.busy = true
+	f := newFeeds(s)
+	w, err := f.Put(t.Context(), draft(5, 1, `1`), delayed)
+	if must(t, w, err); w.Store != model.StoreSync || w.Durability != "" || s.committed < w.Item.Version {
+		t.Errorf("written %+v, committed up to %d", w, s.committed)
+	}
+	for _, r := range f.Batch(t.Context(), []service.BatchOp{put(6, 1, `1`)}, delayed) {
+		if must(t, r.Written, r.Err); r.Written.Store != model.StoreSync || s.committed < r.Written.Item.Version {
+			t.Errorf("written %+v, committed up to %d", r.Written, s.committed)
+		}
+	}
+	s.notReady[model.StoreSync] = model.NewUnavailable("no database", nil)
+	_, err = f.Delete(t.Context(), 5, delayed)
+	wantErr(t, err, model.Unavailable, "")
+}
+
+func TestFeeds_CommittedWriteIsNotAwaited(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	s.atSQL, s.awaitErr = true, context.DeadlineExceeded
+	f := newFeeds(s)
+	for name, opts := range map[string]service.WriteOptions{"sync": sync1, "delayed": delayed} {
+		w, err := f.Put(t.Context(), draft(5, 1, `1`), opts)
+		if must(t, w, err); w.Store != model.StoreSync || w.Durability != "" {
+			t.Errorf("%s: %+v", name, w)
+		}
+		for _, r := range f.Batch(t.Context(), []service.BatchOp{put(6, 1, `1`)}, opts) {
+			if must(t, r.Written, r.Err).Store != model.StoreSync {
+				t.Errorf("%s in a batch: %+v", name, r.Written)
+			}
+		}
+		w, err = f.Delete(t.Context(), 77, opts)
+		must(t, w, err)
+	}
+	if s.awaited != 0 {
+		t.Error("a committed write was awaited")
+	}
+}
