@@ -79,6 +79,7 @@ type DB struct {
 	// control serves Shards, Drain and Nodes: however many slow reads wait for pool, permissions and
 	// ID windows are renewed in time, and the queue is drained.
 	control *pgxpool.Pool
+	direct  chan struct{} // one element for each direct transaction under way
 }
 
 // Open makes the pools. It connects in the background: Ping tells whether the database answers.
@@ -93,7 +94,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{}
+	db := &DB{direct: make(chan struct{}, (cfg.MaxConns+1)/2)}
 	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, translate(err)
 	}

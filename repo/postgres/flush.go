@@ -1,0 +1,104 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/zmsg/zmsg/internal/failpoint"
+	"github.com/zmsg/zmsg/model"
+)
+
+// flushable locks the shard while its epoch has no home in Redis that is ready: there an opener has drained
+// what Redis holds of older epochs, and readers count on nothing to be added.
+const flushable = `
+SELECT position FROM shards
+WHERE shard = $1 AND epoch = $2 AND NOT (ready AND home <> '` + model.HomeSQL + `')
+FOR NO KEY UPDATE`
+
+const buried = "SELECT version FROM dead_letters WHERE shard = $1 AND version = ANY($2)"
+
+const noteFlushed = "INSERT INTO flushed (shard, version) SELECT $1, unnest($2::bigint[])"
+
+// Flush brings writes to SQL that were queued under older epochs of the shard in a Redis process that is
+// lost: the replica that queued them still knows them. What SQL has already is left out: it may have been
+// drained, or flushed by an earlier call whose answer was lost. Should Redis come back with its queue, the
+// opener leaves out what was flushed. Writes that SQL refuses become dead letters, as in a drain.
+//
+// It returns [model.ErrMoved] if the shard is in another epoch, or ready in Redis.
+func (d *Direct) Flush(ctx context.Context, shard int, epoch int64, writes []model.Queued) (model.Applied, error) {
+	if len(writes) == 0 {
+		return model.Applied{}, nil
+	}
+	applied, err := d.flush(ctx, shard, epoch, writes)
+	if errors.Is(err, model.ErrMoved) {
+		return model.Applied{}, err
+	}
+	return applied, translate(err)
+}
+
+func (d *Direct) flush(ctx context.Context, shard int, epoch int64, writes []model.Queued) (model.Applied, error) {
+	versions := make([]int64, len(writes))
+	for i := range writes {
+		versions[i] = int64(writes[i].Version)
+	}
+	position, letters := model.Version(-1), []model.Version(nil)
+	b := &pgx.Batch{}
+	b.BeginTx(readCommitted)
+	b.Queue(endDirect, lockShard, []int{shard}) // their conditions must not be of the moment before the flush
+	b.Queue(flushable, shard, epoch).QueryRow(func(row pgx.Row) error {
+		if err := row.Scan(&position); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil
+	})
+	b.Queue(buried, shard, versions).Query(collect(&letters, pgx.RowTo[model.Version]))
+	results := d.db.control.SendBatch(ctx, b)
+	tx := results.Tx()
+	defer rollback(ctx, tx)
+
+	if err := results.Close(); err != nil {
+		return model.Applied{}, err
+	}
+	if position < 0 {
+		return model.Applied{}, model.ErrMoved
+	}
+	rest := slices.DeleteFunc(slices.Clone(writes), func(w model.Queued) bool {
+		return w.Version <= position || slices.Contains(letters, w.Version)
+	})
+	rest, _, err := leaveOut(ctx, tx, rest, map[int]bool{shard: true})
+	if err != nil {
+		return model.Applied{}, err
+	}
+	done, err := store(ctx, tx, rest)
+	if err != nil {
+		return model.Applied{}, err
+	}
+	done.LeftOut = len(writes) - len(rest)
+	return done, commitFlush(ctx, tx, shard, rest)
+}
+
+// commitFlush notes the changes of counters, which unlike items have no version of their own in SQL, and
+// commits.
+func commitFlush(ctx context.Context, tx pgx.Tx, shard int, writes []model.Queued) error {
+	var deltas []int64
+	for i := range writes {
+		if writes[i].Delta != nil {
+			deltas = append(deltas, int64(writes[i].Version))
+		}
+	}
+	if len(deltas) > 0 {
+		if _, err := tx.Exec(ctx, noteFlushed, shard, deltas); err != nil {
+			return err
+		}
+	}
+	if err := failpoint.Hit("flush.before_commit"); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	return failpoint.Hit("flush.after_commit")
+}
