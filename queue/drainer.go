@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,9 @@ import (
 	"github.com/zmsg/zmsg/model"
 )
 
-// Drainer brings the queued writes of the shards that fall to this replica to SQL. It starts at once
-// when a write arrives while it is idle; what arrives while it works is one batch of the next round.
+// Drainer brings the queued writes of the shards that fall to this replica to SQL. Of items it starts at
+// once when a write arrives while it is idle; what arrives while it works is one batch of the next round.
+// Changes of counters wait for each other, unless somebody waits for one of them.
 type Drainer struct {
 	cfg        Config
 	space      *keyspace.Space
@@ -27,23 +29,27 @@ type Drainer struct {
 	commits    Committer
 	positions  Positions
 	rows       Rows
+	keys       Expirer
 	log        *zap.Logger
 	entries    shards.Expiry
 	eventsKept int64
 	metrics    *metrics
 
-	workers []*worker
-	loop    *lifecycle.Loop
-	started atomic.Bool
+	workers  []*worker // of items
+	counters *worker
+	loop     *lifecycle.Loop
+	started  atomic.Bool
 
 	mu    sync.Mutex
 	marks map[int]mark // up to where SQL is known to hold each shard's writes
 }
 
-// mark is a position, up to where the stream was trimmed, and the epoch in which they were learned.
+// mark is a position, the position of the last round that left something out, up to where the stream was
+// trimmed, and the epoch in which they were learned.
 type mark struct {
 	epoch    int64
 	position model.Version
+	skipped  model.Version
 	trimmed  model.Version
 }
 
@@ -55,6 +61,7 @@ type DrainerDeps struct {
 	Commits    Committer
 	Shards     Positions
 	Rows       Rows
+	Keys       Expirer
 	Log        *zap.Logger
 	Entries    shards.Expiry
 	EventsKept int64 // of each shard
@@ -65,14 +72,16 @@ type DrainerDeps struct {
 func NewDrainer(cfg Config, d DrainerDeps) *Drainer {
 	dr := &Drainer{
 		cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis,
-		commits: d.Commits, positions: d.Shards, rows: d.Rows, log: d.Log,
+		commits: d.Commits, positions: d.Shards, rows: d.Rows, keys: d.Keys, log: d.Log,
 		entries: d.Entries, eventsKept: d.EventsKept, marks: make(map[int]mark),
 	}
 	dr.metrics = newMetrics(d.Registerer)
-	runs := []func(context.Context){dr.sweep, dr.collectTombstones}
+	runs := []func(context.Context){dr.sweep, dr.collect}
+	dr.counters = newWorker(dr)
 	for range cfg.Workers {
-		w := newWorker(dr)
-		dr.workers = append(dr.workers, w)
+		dr.workers = append(dr.workers, newWorker(dr))
+	}
+	for _, w := range dr.all() {
 		runs = append(runs, w.run)
 	}
 	dr.loop = lifecycle.NewLoop(runs...)
@@ -94,11 +103,14 @@ func (d *Drainer) Stop(ctx context.Context) error {
 		return err
 	}
 	var errs []error
-	for _, w := range d.workers {
+	for _, w := range d.all() {
 		errs = append(errs, w.finish(ctx))
 	}
 	return errors.Join(errs...)
 }
+
+// all returns the workers, that of the counters too.
+func (d *Drainer) all() []*worker { return append(slices.Clone(d.workers), d.counters) }
 
 // Wake tells that shard s has new writes. It does nothing if the shard falls to another replica, which
 // learns of them from the shard's events.
@@ -108,10 +120,19 @@ func (d *Drainer) Wake(s int) {
 	}
 }
 
-// Expect is Wake by somebody who waits for the release of v: should the shard's own drainer not come,
-// this replica drains it. Two drainers of one shard cannot harm each other.
-func (d *Drainer) Expect(s int, v model.Version) {
+// WakeCounter tells of a change in shard s, which holds counters. It is drained together with what follows
+// within a while, or as soon as there is much of it. Like Wake it does nothing for shards of other replicas.
+func (d *Drainer) WakeCounter(s int) {
 	if d.table.Owns(s) {
+		d.worker(s).gather(s, 1)
+	}
+}
+
+// Expect is Wake by somebody who waits for the release of v: should the shard's own drainer not come,
+// this replica drains it. That of counters does not come soon. Two drainers of one shard cannot harm each
+// other.
+func (d *Drainer) Expect(s int, v model.Version) {
+	if d.table.Owns(s) || d.space.IsCounter(s) {
 		d.worker(s).wake(s)
 		return
 	}
@@ -119,6 +140,9 @@ func (d *Drainer) Expect(s int, v model.Version) {
 }
 
 func (d *Drainer) worker(s int) *worker {
+	if d.space.IsCounter(s) {
+		return d.counters
+	}
 	// Shards fall to replicas by s mod replicas, so neighbours of one replica must not share a worker.
 	return d.workers[s/max(1, len(d.table.Alive()))%len(d.workers)]
 }
@@ -139,15 +163,21 @@ func (d *Drainer) sweep(ctx context.Context) {
 		case <-d.table.Moved():
 		}
 		for s := range d.table.Shards() {
-			d.Wake(s)
+			switch {
+			case !d.table.Owns(s):
+			case d.space.IsCounter(s):
+				d.counters.gather(s, 0)
+			default:
+				d.Wake(s)
+			}
 		}
 		d.measure(ctx)
 	}
 }
 
-// after returns the position to read shard g.Shard after. It may be behind SQL's: then the batch is
-// refused, and refresh finds the true one.
-func (d *Drainer) after(g *shards.Grant) model.Version {
+// after returns the position to read shard g.Shard after, and that of the last round up to it which left
+// something out. It may be behind SQL's: then the batch is refused, and refresh finds the true one.
+func (d *Drainer) after(g *shards.Grant) (position, skipped model.Version) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m := d.marks[g.Shard]
@@ -155,16 +185,18 @@ func (d *Drainer) after(g *shards.Grant) model.Version {
 		m = mark{epoch: g.Epoch}
 	}
 	m.position = max(m.position, d.table.Position(g.Shard))
+	m.skipped = max(m.skipped, d.table.Skipped(g.Shard)) // not before the position: it must not be older
 	d.marks[g.Shard] = m
-	return m.position
+	return m.position, m.skipped
 }
 
-func (d *Drainer) committed(g *shards.Grant, v model.Version) {
+// committed keeps how far SQL has come, as a round or a look at SQL has told.
+func (d *Drainer) committed(s int, epoch int64, position, skipped model.Version) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if m := d.marks[g.Shard]; m.epoch == g.Epoch && m.position < v {
-		m.position = v
-		d.marks[g.Shard] = m
+	if m := d.marks[s]; m.epoch == epoch {
+		m.position, m.skipped = max(m.position, position), max(m.skipped, skipped)
+		d.marks[s] = m
 	}
 }
 
@@ -192,13 +224,8 @@ func (d *Drainer) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	for _, sh := range all {
-		if m := d.marks[sh.Shard]; m.epoch == sh.Epoch && m.position < sh.Position {
-			m.position = sh.Position
-			d.marks[sh.Shard] = m
-		}
+		d.committed(sh.Shard, sh.Epoch, sh.Position, sh.Skipped)
 	}
 	d.table.Poke()
 	return nil

@@ -2,64 +2,98 @@ package queue
 
 import (
 	"context"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/model"
 )
 
 // metrics of the drain.
 type metrics struct {
-	commits  prometheus.Counter
-	rows     prometheus.Counter
-	writes   prometheus.Counter
-	failures prometheus.Counter
-	refused  prometheus.Counter
-	size     prometheus.Histogram
-	seconds  prometheus.Histogram
-	backlog  prometheus.Gauge
-	lag      prometheus.Gauge
-	owned    prometheus.Gauge
+	commits     prometheus.Counter
+	rows        prometheus.Counter
+	counterRows prometheus.Counter
+	writes      prometheus.Counter
+	increments  prometheus.Counter
+	letters     prometheus.Counter
+	leftOut     prometheus.Counter
+	failures    prometheus.Counter
+	refused     prometheus.Counter
+	size        prometheus.Histogram
+	commit      prometheus.Histogram
+	seconds     prometheus.Histogram
+	backlog     *prometheus.GaugeVec
+	lag         *prometheus.GaugeVec
+	owned       prometheus.Gauge
 
 	drained atomic.Int64
 	stats   atomic.Pointer[Stats]
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
-	opts := func(name, help string) prometheus.CounterOpts {
-		return prometheus.CounterOpts{Namespace: "zmsg", Subsystem: "queue", Name: name, Help: help}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "zmsg", Subsystem: "queue", Name: name, Help: help})
 	}
-	gauge := func(name, help string) prometheus.Gauge {
-		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "zmsg", Subsystem: "queue", Name: name, Help: help})
+	gauge := func(name, help string) prometheus.GaugeOpts {
+		return prometheus.GaugeOpts{Namespace: "zmsg", Subsystem: "queue", Name: name, Help: help}
 	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "zmsg", Subsystem: "queue", Name: name, Help: help, Buckets: buckets,
+		})
+	}
+	durations := prometheus.ExponentialBuckets(.0005, 2, 14)
 	m := &metrics{
-		commits:  prometheus.NewCounter(opts("commits_total", "Transactions of the drain that committed.")),
-		rows:     prometheus.NewCounter(opts("rows_total", "Rows upserted by the drain.")),
-		writes:   prometheus.NewCounter(opts("writes_total", "Queued writes that the drain committed.")),
-		failures: prometheus.NewCounter(opts("failures_total", "Rounds of the drain that failed and were repeated.")),
-		refused:  prometheus.NewCounter(opts("refused_total", "Shards whose position had been moved by another drainer.")),
-		size: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "zmsg", Subsystem: "queue", Name: "batch_writes",
-			Help: "Queued writes in one round of the drain.", Buckets: prometheus.ExponentialBuckets(1, 4, 8),
-		}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "zmsg", Subsystem: "queue", Name: "round_seconds",
-			Help: "Duration of a round of the drain, from reading to trimming.", Buckets: prometheus.ExponentialBuckets(.0005, 2, 14),
-		}),
-		backlog: gauge("backlog_writes", "Writes in the streams of the shards that fall to this replica."),
-		lag:     gauge("lag_seconds", "Age of the oldest queued write of the shards that fall to this replica."),
-		owned:   gauge("owned_shards", "Shards that fall to this replica."),
+		commits:     counter("commits_total", "Transactions of the drain that committed."),
+		rows:        counter("rows_total", "Rows of items upserted by the drain."),
+		counterRows: counter("counter_rows_total", "Rows of counters updated by the drain."),
+		writes:      counter("writes_total", "Queued writes of items that the drain committed."),
+		increments:  counter("increments_total", "Queued changes of counters that the drain committed."),
+		letters:     counter("dead_letters_total", "Queued writes that the drain put among the dead letters."),
+		leftOut:     counter("left_out_total", "Queued writes of earlier epochs that the drain left out, because SQL had them."),
+		failures:    counter("failures_total", "Rounds of the drain that failed and were repeated."),
+		refused:     counter("refused_total", "Shards whose position had been moved by another drainer."),
+		size: histogram("batch_writes", "Queued writes and changes in one round of the drain.",
+			prometheus.ExponentialBuckets(1, 4, 9)),
+		commit:  histogram("commit_seconds", "Duration of a transaction of the drain.", durations),
+		seconds: histogram("round_seconds", "Duration of a round of the drain, from reading to trimming.", durations),
+		backlog: prometheus.NewGaugeVec(gauge("backlog_writes",
+			"Entries in the stream of a shard that falls to this replica."), []string{"shard"}),
+		lag: prometheus.NewGaugeVec(gauge("lag_seconds",
+			"Age of the oldest entry in the stream of a shard that falls to this replica."), []string{"shard"}),
+		owned: prometheus.NewGauge(gauge("owned_shards", "Shards in Redis that fall to this replica.")),
 	}
 	m.stats.Store(&Stats{})
-	reg.MustRegister(m.commits, m.rows, m.writes, m.failures, m.refused, m.size, m.seconds, m.backlog, m.lag, m.owned)
+	reg.MustRegister(m.commits, m.rows, m.counterRows, m.writes, m.increments, m.letters, m.leftOut, m.failures, m.refused,
+		m.size, m.commit, m.seconds, m.backlog, m.lag, m.owned)
 	return m
 }
 
-func (m *metrics) observe(writes int, took time.Duration) {
-	m.drained.Add(int64(writes))
-	m.writes.Add(float64(writes))
-	m.size.Observe(float64(writes))
+// apply counts what a transaction did.
+func (m *metrics) apply(a *model.Applied, took time.Duration) {
+	if len(a.Refused) > 0 {
+		m.refused.Add(float64(len(a.Refused)))
+		return
+	}
+	m.commits.Inc()
+	m.commit.Observe(took.Seconds())
+	m.rows.Add(float64(a.ItemRows))
+	m.counterRows.Add(float64(a.CounterRows))
+	m.leftOut.Add(float64(a.LeftOut))
+	m.letters.Add(float64(len(a.DeadLetters)))
+}
+
+// observe counts a round.
+func (m *metrics) observe(items, changes int, took time.Duration) {
+	m.drained.Add(int64(items + changes))
+	m.writes.Add(float64(items))
+	m.increments.Add(float64(changes))
+	m.size.Observe(float64(items + changes))
 	m.seconds.Observe(took.Seconds())
 }
 
@@ -78,35 +112,62 @@ func (d *Drainer) Stats() Stats {
 	return st
 }
 
-// measure looks at the backlog of this replica's shards: their lengths, and their oldest entries.
+// load is what a look at the stream of one shard has found.
+type load struct {
+	length *redis.IntCmd
+	oldest *redis.XMessageSliceCmd
+}
+
+// measure looks at the backlog of this replica's shards: their lengths, and their oldest entries. It does
+// not wait for more changes of counters when there are many that nobody has told of.
 func (d *Drainer) measure(ctx context.Context) {
-	var lengths []*redis.IntCmd
-	var oldest []*redis.XMessageSliceCmd
+	loads := make(map[int]load)
 	pipe := d.redis.Client().Pipeline()
 	for s := range d.table.Shards() {
-		if d.table.Owns(s) && d.table.Grant(s) != nil {
-			lengths = append(lengths, pipe.XLen(ctx, d.space.Queue(s)))
-			oldest = append(oldest, pipe.XRangeN(ctx, d.space.Queue(s), "-", "+", 1))
+		if d.table.Owns(s) && d.table.Redis(s) != nil && !d.table.Away(s) {
+			loads[s] = load{pipe.XLen(ctx, d.space.Queue(s)), pipe.XRangeN(ctx, d.space.Queue(s), "-", "+", 1)}
 		}
 	}
-	if len(lengths) > 0 {
+	if len(loads) > 0 {
 		if _, err := pipe.Exec(ctx); err != nil {
 			return // the drain itself tells of such trouble
 		}
 	}
-	st := Stats{OwnedShards: len(lengths)}
-	first := time.Now()
-	for i := range lengths {
-		st.Backlog += lengths[i].Val()
-		for _, m := range oldest[i].Val() {
-			if it, err := parseWrite(m); err == nil && it.UpdatedAt.Before(first) {
-				first = it.UpdatedAt
-			}
+	st := Stats{OwnedShards: len(loads)}
+	changes := int64(0)
+	for s := range d.table.Shards() {
+		shard := strconv.Itoa(s)
+		l, measured := loads[s]
+		if !measured {
+			d.metrics.backlog.DeleteLabelValues(shard)
+			d.metrics.lag.DeleteLabelValues(shard)
+			continue
+		}
+		lag := l.age(s).Seconds()
+		d.metrics.backlog.WithLabelValues(shard).Set(float64(l.length.Val()))
+		d.metrics.lag.WithLabelValues(shard).Set(lag)
+		st.Backlog += l.length.Val()
+		st.LagSeconds = max(st.LagSeconds, lag)
+		if d.space.IsCounter(s) {
+			changes += l.length.Val()
 		}
 	}
-	st.LagSeconds = time.Since(first).Seconds()
+	if changes > roundEntries {
+		d.counters.flush()
+	}
 	d.metrics.stats.Store(&st)
-	d.metrics.backlog.Set(float64(st.Backlog))
-	d.metrics.lag.Set(st.LagSeconds)
 	d.metrics.owned.Set(float64(st.OwnedShards))
+}
+
+// age returns how old the oldest entry of shard s is, 0 if there is none, or it cannot be read.
+func (l load) age(s int) time.Duration {
+	for _, m := range l.oldest.Val() {
+		switch q := keyspace.ParseQueued(s, m.ID, m.Values); {
+		case q.Item != nil:
+			return max(0, time.Since(q.Item.UpdatedAt))
+		case q.Delta != nil:
+			return max(0, time.Since(q.Delta.At))
+		}
+	}
+	return 0
 }

@@ -26,9 +26,17 @@ type Observer interface {
 
 // Committer commits batches of the drain.
 type Committer interface {
-	// Apply commits a batch in one transaction. Shards that do not stand where the batch says are
-	// returned, and then nothing is committed.
-	Apply(ctx context.Context, b *model.Batch) (refused []int, err error)
+	// Apply commits a batch in one transaction. If shards do not stand where the batch says, it names them
+	// and commits nothing. Writes that SQL refuses become dead letters within the transaction. An error of
+	// kind Unavailable may come after the commit.
+	Apply(ctx context.Context, b *model.Batch) (model.Applied, error)
+}
+
+// Expirer forgets idempotency keys in SQL.
+type Expirer interface {
+	// Expire forgets the keys that were stored before olderThan, and which flushed changes streams might
+	// hold that no longer do. It returns how many rows that were.
+	Expire(ctx context.Context, olderThan time.Time) (int64, error)
 }
 
 // Positions tells how far the shards have reached SQL.

@@ -2,65 +2,68 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/zmsg/zmsg/internal/keyspace"
-	"github.com/zmsg/zmsg/internal/shards"
-	"github.com/zmsg/zmsg/model"
 )
 
-// read collects what the shards hold after their positions, of all of them in one pipeline.
+// roundEntries bounds what one round reads, of items and of counters.
+const roundEntries = 1 << 16
+
+// read collects what the shards hold after their positions, of all of them in one pipeline. Shards whose
+// home is SQL hold nothing.
 func (w *worker) read(ctx context.Context, list []int) (*batch, error) {
-	b := &batch{}
 	var parts []part
 	for _, s := range list {
-		if g := w.table.Grant(s); g != nil && !w.table.Away(s) {
-			parts = append(parts, part{grant: g, from: w.after(g)})
+		if g := w.table.Redis(s); g != nil && !w.table.Away(s) {
+			from, skipped := w.after(g)
+			parts = append(parts, part{grant: g, from: from, skipped: skipped})
 		}
 	}
+	b := &batch{}
 	if len(parts) == 0 {
 		return b, nil
 	}
-	count := max(1, min(w.perShard, w.cfg.BatchItems/len(parts)))
+	asked := len(parts)
 	pipe := w.redis.Client().Pipeline()
-	replies := make([]*redis.XMessageSliceCmd, len(parts))
+	replies := make([]*redis.XMessageSliceCmd, asked)
 	for i, p := range parts {
-		replies[i] = pipe.XRangeN(ctx, w.space.Queue(p.grant.Shard), "("+keyspace.StreamID(p.from), "+", int64(count))
+		after, count := "("+keyspace.StreamID(p.from), w.count(p.grant.Shard, asked)
+		replies[i] = pipe.XRangeN(ctx, w.space.Queue(p.grant.Shard), after, "+", int64(count))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		if parts, replies, err = w.answered(parts, replies); err != nil {
 			return nil, fmt.Errorf("read the queue: %w", err)
 		}
 	}
-	var bytes int64
 	for i, p := range parts {
 		messages := replies[i].Val()
 		if len(messages) == 0 {
 			b.settled = append(b.settled, p)
 			continue
 		}
-		if len(messages) == count {
+		if len(messages) == w.count(p.grant.Shard, asked) {
 			b.more = append(b.more, p.grant.Shard)
 		}
 		for _, m := range messages {
-			it, err := parseWrite(m)
-			if err != nil {
-				return nil, fmt.Errorf("shard %d: %w", p.grant.Shard, err)
-			}
-			bytes += int64(len(it.Content))
-			p.writes = append(p.writes, it)
+			p.add(m.ID, keyspace.ParseQueued(p.grant.Shard, m.ID, m.Values))
 		}
-		p.to = p.writes[len(p.writes)-1].Version
 		b.parts = append(b.parts, p)
 	}
-	b.merge()
-	w.adapt(bytes, b.writes)
+	w.adapt(b)
 	return b, nil
+}
+
+// count returns how many entries to read of a shard, which is one of so many in the round.
+func (w *worker) count(s, shards int) int {
+	most := roundEntries
+	if !w.space.IsCounter(s) {
+		most = min(w.perShard*shards, w.cfg.BatchItems)
+	}
+	return max(1, most/shards)
 }
 
 // answered returns the parts whose stream could be read. Of a Cluster one process may be away: its shards
@@ -85,154 +88,52 @@ func (w *worker) answered(parts []part, replies []*redis.XMessageSliceCmd) ([]pa
 }
 
 // adapt keeps the content of a batch near its limit, going by the sizes just seen.
-func (w *worker) adapt(bytes int64, writes int) {
+func (w *worker) adapt(b *batch) {
+	var bytes int64
+	items := 0
+	for _, p := range b.parts {
+		for i := range p.writes {
+			if it := p.writes[i].Item; it != nil {
+				items++
+				bytes += int64(len(it.Content))
+			}
+		}
+	}
 	switch {
 	case bytes > w.cfg.BatchBytes:
 		w.perShard = max(1, w.perShard/2)
-	case bytes < w.cfg.BatchBytes/4 && writes > 0:
+	case bytes < w.cfg.BatchBytes/4 && items > 0:
 		w.perShard = min(w.cfg.BatchItems, w.perShard*2)
 	}
-}
-
-// parseWrite decodes an entry of a shard's stream: one field, named by operation and item.
-func parseWrite(m redis.XMessage) (model.Item, error) {
-	var it model.Item
-	v, ok := keyspace.ParseStreamID(m.ID)
-	if !ok {
-		return it, fmt.Errorf("stream entry %s: its ID is no version", m.ID)
-	}
-	for field, value := range m.Values {
-		record, isText := value.(string)
-		if len(m.Values) > 1 || !isText || field == "" || (field[0] != 'v' && field[0] != 'd') {
-			break
-		}
-		id, err := model.ParseID(field[1:])
-		if err != nil {
-			break
-		}
-		it.ID = id
-		if err := keyspace.ParseRecord([]byte(record), &it); err != nil {
-			return it, fmt.Errorf("stream entry %s: %w", m.ID, err)
-		}
-		it.Version, it.Deleted = v, field[0] == 'd'
-		return it, nil
-	}
-	return it, fmt.Errorf("stream entry %s is damaged", m.ID)
-}
-
-// releaseChunk is how many entries one call of the release script handles: it blocks Redis meanwhile.
-const releaseChunk = 512
-
-// release unpins what is committed, in as few pipelines as it takes. A shard that had nothing to commit
-// may still have a release that its predecessor did not finish.
-func (w *worker) release(ctx context.Context, b *batch) error {
-	var todo []part
-	for _, p := range b.parts {
-		todo = append(todo, p.chunks()...)
-	}
-	for _, p := range b.settled {
-		if p.from > w.table.ReleasedUpTo(p.grant.Shard) {
-			p.to = p.from
-			todo = append(todo, p)
-		}
-	}
-	for len(todo) > 0 {
-		pipe := w.redis.Client().Pipeline()
-		replies := make([]*redis.Cmd, len(todo))
-		for i, p := range todo {
-			replies[i] = w.releaseCmd(ctx, p)
-			_ = pipe.Process(ctx, replies[i]) // only queues
-		}
-		_, _ = pipe.Exec(ctx) // each reply holds its own error
-		var rest []part
-		var errs []error
-		for i, p := range todo {
-			more, err := w.released(p, replies[i])
-			switch {
-			case keyspace.Refused(err):
-				w.table.Doubt(p.grant) // the opening of the next epoch completes the release
-			case err != nil:
-				errs = append(errs, fmt.Errorf("release shard %d: %w", p.grant.Shard, err))
-			case more:
-				rest = append(rest, p)
-			}
-		}
-		if len(errs) > 0 {
-			return errors.Join(errs...)
-		}
-		todo = rest
-	}
-	return nil
-}
-
-// chunks splits a part so that each call of the release script is short.
-func (p part) chunks() []part {
-	var list []part
-	from := p.from
-	for some := range slices.Chunk(p.writes, releaseChunk) {
-		to := some[len(some)-1].Version
-		list = append(list, part{grant: p.grant, from: from, to: to, writes: some})
-		from = to
-	}
-	return list
-}
-
-func (d *Drainer) releaseCmd(ctx context.Context, p part) *redis.Cmd {
-	s := p.grant.Shard
-	args := make([]any, 0, 9+len(p.writes))
-	args = append(args, p.grant.Epoch, keyspace.Hex(p.to), keyspace.StreamID(p.to), d.space.Prefix(s),
-		d.entries.Value.Milliseconds(), d.entries.Deletion.Milliseconds(), releaseChunk, d.eventsKept)
-	if len(p.writes) > 0 {
-		args = append(args, keyspace.Hex(p.from))
-	} else {
-		args = append(args, "")
-	}
-	for i := range p.writes {
-		args = append(args, int64(p.writes[i].ID))
-	}
-	return p.grant.Scripts.Cmd(ctx, keyspace.Release, []string{d.space.Meta(s), d.space.Queue(s), d.space.Events(s)}, args...)
-}
-
-func (d *Drainer) released(p part, cmd *redis.Cmd) (more bool, err error) {
-	r, err := keyspace.ReplyOf(cmd)
-	if err != nil {
-		return false, err
-	}
-	up, err := keyspace.ParseHex(r.Text(0))
-	if err != nil {
-		return false, err
-	}
-	d.table.Released(p.grant, up)
-	return r.Number(1) == 1, nil
 }
 
 // trim drops released entries from the streams, also what a crash has left behind. Readers begin after
 // the position anyway, so an error here is left to the next round.
 func (w *worker) trim(ctx context.Context, b *batch) {
-	var todo []part
-	for _, p := range slices.Concat(b.parts, b.settled) {
-		if up := w.table.ReleasedUpTo(p.grant.Shard); w.untrimmed(p.grant, up) {
-			p.to = up
-			todo = append(todo, p)
+	pipe := w.redis.Client().Pipeline()
+	trims := make(map[*redis.Cmd]part)
+	for _, p := range b.parts {
+		if len(p.strays) > 0 {
+			pipe.XDel(ctx, w.space.Queue(p.grant.Shard), p.strays...)
 		}
 	}
-	if len(todo) == 0 {
+	for _, list := range [][]part{b.parts, b.settled} {
+		for _, p := range list {
+			if up := w.table.ReleasedUpTo(p.grant.Shard); w.untrimmed(p.grant, up) {
+				p.to = up
+				cmd := w.trimCmd(ctx, p.grant)
+				trims[cmd] = p
+				_ = pipe.Process(ctx, cmd) // only queues
+			}
+		}
+	}
+	if pipe.Len() == 0 {
 		return
 	}
-	pipe := w.redis.Client().Pipeline()
-	replies := make([]*redis.Cmd, len(todo))
-	for i, p := range todo {
-		replies[i] = w.trimCmd(ctx, p.grant)
-		_ = pipe.Process(ctx, replies[i]) // only queues
-	}
 	_, _ = pipe.Exec(ctx) // each reply holds its own error
-	for i, p := range todo {
-		if replies[i].Err() == nil {
+	for cmd, p := range trims {
+		if cmd.Err() == nil {
 			w.trimmed(p.grant, p.to)
 		}
 	}
-}
-
-func (d *Drainer) trimCmd(ctx context.Context, g *shards.Grant) *redis.Cmd {
-	return g.Scripts.Cmd(ctx, keyspace.Trim, []string{d.space.Meta(g.Shard), d.space.Queue(g.Shard)}, g.Epoch)
 }

@@ -19,18 +19,22 @@ type worker struct {
 	*Drainer
 	signal   chan struct{}
 	perShard int // how many writes to ask one shard for, after the sizes seen
-	writes   int // that the last round committed
+	writes   int // that the last round committed, of items and of counters
 
 	mu    sync.Mutex // guards what is below
 	dirty map[int]struct{}
 	later map[int]expected
 	late  *time.Timer // calls promote; nil while nobody waits
+
+	gathered map[int]struct{} // shards whose changes wait for more of them
+	changes  int              // that were told of since the last of these rounds
+	ripe     *time.Timer      // calls flush; nil while nothing is gathered
 }
 
 func newWorker(d *Drainer) *worker {
 	return &worker{
 		Drainer: d, signal: make(chan struct{}, 1), perShard: firstPerShard,
-		dirty: make(map[int]struct{}), later: make(map[int]expected),
+		dirty: make(map[int]struct{}), later: make(map[int]expected), gathered: make(map[int]struct{}),
 	}
 }
 
@@ -47,6 +51,38 @@ const (
 func (w *worker) wake(s int) {
 	w.mu.Lock()
 	w.dirty[s] = struct{}{}
+	w.mu.Unlock()
+	w.notify()
+}
+
+// gather wakes the shard when its first change has waited for others long enough, together with all that
+// are gathered by then: one transaction takes them. It does so at once when a round has enough to do.
+func (w *worker) gather(s, changes int) {
+	w.mu.Lock()
+	w.gathered[s] = struct{}{}
+	w.changes += changes
+	enough := w.changes > roundEntries
+	if w.ripe == nil {
+		w.ripe = time.AfterFunc(w.cfg.CounterFlush, w.flush)
+	}
+	w.mu.Unlock()
+	if enough {
+		w.flush()
+	}
+}
+
+// flush wakes all shards that are gathered.
+func (w *worker) flush() {
+	w.mu.Lock()
+	for s := range w.gathered {
+		w.dirty[s] = struct{}{}
+	}
+	clear(w.gathered)
+	w.changes = 0
+	if w.ripe != nil {
+		w.ripe.Stop()
+		w.ripe = nil
+	}
 	w.mu.Unlock()
 	w.notify()
 }
@@ -107,6 +143,7 @@ func (w *worker) take() []int {
 	list := make([]int, 0, len(w.dirty))
 	for s := range w.dirty {
 		list = append(list, s)
+		delete(w.gathered, s) // what was told of so far is read now
 	}
 	clear(w.dirty)
 	slices.Sort(list)
@@ -117,8 +154,10 @@ func (w *worker) run(ctx context.Context) {
 	defer func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.late != nil {
-			w.late.Stop()
+		for _, timer := range []*time.Timer{w.late, w.ripe} {
+			if timer != nil {
+				timer.Stop()
+			}
 		}
 	}()
 	pause := retryFirst
@@ -181,12 +220,11 @@ func (w *worker) round(ctx context.Context, list []int) error {
 	if err != nil {
 		return err
 	}
-	if len(batch.parts) > 0 {
-		if err := w.commit(ctx, batch); err != nil {
-			return err
-		}
+	if err := w.commit(ctx, batch); err != nil {
+		return err
 	}
-	w.writes = batch.writes // without those of refused shards
+	items, changes := batch.size() // without those of refused shards
+	w.writes = items + changes
 	if err := failpoint.Hit("drain.before_release"); err != nil {
 		return err
 	}
@@ -197,8 +235,8 @@ func (w *worker) round(ctx context.Context, list []int) error {
 		return err
 	}
 	w.trim(ctx, batch)
-	if n := batch.writes; n > 0 {
-		w.metrics.observe(n, time.Since(began))
+	if w.writes > 0 {
+		w.metrics.observe(items, changes, time.Since(began))
 	}
 	for _, s := range batch.more {
 		w.wake(s)
@@ -209,26 +247,42 @@ func (w *worker) round(ctx context.Context, list []int) error {
 // commit writes the batch to SQL. Shards that turn out to stand elsewhere are left out.
 func (w *worker) commit(ctx context.Context, b *batch) error {
 	for len(b.parts) > 0 {
-		refused, err := w.commits.Apply(ctx, b.transaction())
+		applied, err := w.apply(ctx, b.transaction())
 		if err != nil {
 			return err
 		}
-		if len(refused) == 0 {
+		if len(applied.Refused) == 0 {
+			b.skip(applied.DeadLetters)
 			for _, p := range b.parts {
-				w.committed(p.grant, p.to)
+				w.committed(p.grant.Shard, p.grant.Epoch, p.to, p.skipped)
 			}
-			w.metrics.commits.Inc()
-			w.metrics.rows.Add(float64(len(b.items)))
 			return nil
 		}
-		w.metrics.refused.Add(float64(len(refused)))
 		if err := w.refresh(ctx); err != nil {
 			return err
 		}
-		b.drop(refused)
-		for _, s := range refused { // not at once: its other drainer, or its next epoch, takes a moment
+		b.drop(applied.Refused)
+		for _, s := range applied.Refused { // not at once: its other drainer, or its next epoch, takes a moment
 			w.wakeLater(s, math.MaxInt64)
 		}
 	}
 	return nil
+}
+
+// apply commits a transaction, and tells of what it did.
+func (d *Drainer) apply(ctx context.Context, tx *model.Batch) (model.Applied, error) {
+	began := time.Now()
+	applied, err := d.commits.Apply(ctx, tx)
+	if err != nil {
+		return applied, err
+	}
+	d.metrics.apply(&applied, time.Since(began))
+	if n := len(applied.DeadLetters); n > 0 {
+		first := applied.DeadLetters[0]
+		d.log.Error("writes are kept as dead letters: the database refuses them, or they cannot be read",
+			zap.Int("writes", n), zap.Int("shard", first.Shard), zap.Stringer("version", first.Version),
+			zap.String("kind", first.Kind), zap.String("key", first.Key),
+			zap.String("code", first.Code), zap.String("reason", first.Reason))
+	}
+	return applied, nil
 }
