@@ -126,10 +126,7 @@ func nextChunk(writes []model.Queued) (c chunk, n int) {
 			if !known && len(items)+len(c.sums) == releaseChunk {
 				return c, i
 			}
-			if (sum+q.Delta.N > sum) != (q.Delta.N > 0) && q.Delta.N != 0 {
-				return c, i // the sum would overflow
-			}
-			c.sums[q.Delta.Counter] = sum + q.Delta.N
+			c.sums[q.Delta.Counter] = sum + q.Delta.N // what is pending of a counter is far from overflowing
 		}
 	}
 	return c, len(writes)

@@ -115,18 +115,18 @@ func (d *Drainer) all() []*worker { return append(slices.Clone(d.workers), d.cou
 // Wake tells that shard s has new writes. It does nothing if the shard falls to another replica, which
 // learns of them from the shard's events.
 func (d *Drainer) Wake(s int) {
-	if d.table.Owns(s) {
+	switch {
+	case !d.table.Owns(s):
+	case d.space.IsCounter(s):
+		d.counters.gather(s, 1)
+	default:
 		d.worker(s).wake(s)
 	}
 }
 
-// WakeCounter tells of a change in shard s, which holds counters. It is drained together with what follows
-// within a while, or as soon as there is much of it. Like Wake it does nothing for shards of other replicas.
-func (d *Drainer) WakeCounter(s int) {
-	if d.table.Owns(s) {
-		d.worker(s).gather(s, 1)
-	}
-}
+// WakeCounter is Wake for a change in a shard of counters: it is drained together with what follows within
+// a while, or as soon as there is much of it.
+func (d *Drainer) WakeCounter(s int) { d.Wake(s) }
 
 // Expect is Wake by somebody who waits for the release of v: should the shard's own drainer not come,
 // this replica drains it. That of counters does not come soon. Two drainers of one shard cannot harm each

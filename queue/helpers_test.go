@@ -21,19 +21,39 @@ import (
 )
 
 // memory is a database in memory. Its commits compare and set positions as the real one's do; before and
-// after, if set, are what happens around them.
+// after, if set, are what happens around them, and refuse says which writes it does not take.
 type memory struct {
 	mu            sync.Mutex
 	shards        []model.Shard
 	rows          map[model.ID]model.Item
 	arrived       map[model.ID][]model.Version // in the order of their commits
+	counters      map[model.Counter]int64
+	counted       map[model.Version]int // how often each change of a counter arrived
+	records       map[string]string     // of idempotency keys
+	flushed       map[model.Version]bool
+	letters       []model.DeadLetter
+	batches       []model.Batch
 	removed       []model.Tombstone
+	expired       []time.Time
+	refuse        func(q *model.Queued) bool
 	before, after func() error
 }
 
-func (m *memory) Heartbeat(ctx context.Context, replica string, _ time.Duration, _ ...string) (model.Heartbeat, error) {
+func newMemory(shards int) *memory {
+	m := &memory{
+		shards: make([]model.Shard, shards), rows: make(map[model.ID]model.Item), arrived: make(map[model.ID][]model.Version),
+		counters: make(map[model.Counter]int64), counted: make(map[model.Version]int),
+		records: make(map[string]string), flushed: make(map[model.Version]bool),
+	}
+	for s := range m.shards {
+		m.shards[s].Shard = s
+	}
+	return m
+}
+
+func (m *memory) Heartbeat(ctx context.Context, b model.Beat) (model.Heartbeat, error) {
 	all, err := m.All(ctx)
-	return model.Heartbeat{Shards: all, Alive: []string{replica}}, err
+	return model.Heartbeat{Shards: all, Alive: []string{b.Replica}}, err
 }
 
 func (m *memory) Leave(context.Context, string) error { return nil }
@@ -44,12 +64,16 @@ func (m *memory) Claim(_ context.Context, replica string, claims []model.Claim) 
 	var claimed []model.Shard
 	for _, c := range claims {
 		if sh := &m.shards[c.Shard]; sh.Epoch == c.Epoch {
-			*sh = model.Shard{Shard: c.Shard, Epoch: c.Epoch + 1, Home: c.Home, Opener: replica, Position: sh.Position}
+			*sh = model.Shard{
+				Shard: c.Shard, Epoch: c.Epoch + 1, Home: c.Home, Opener: replica, Position: sh.Position, Skipped: sh.Skipped,
+			}
 			claimed = append(claimed, *sh)
 		}
 	}
 	return claimed, 0, nil
 }
+
+func (m *memory) Unsettled(context.Context, string, []model.Shard) (bool, error) { return false, nil }
 
 func (m *memory) Confirm(_ context.Context, claimed []model.Shard) ([]int, error) {
 	m.mu.Lock()
@@ -70,42 +94,67 @@ func (m *memory) All(context.Context) ([]model.Shard, error) {
 	return slices.Clone(m.shards), nil
 }
 
-func (m *memory) Apply(_ context.Context, b *model.Batch) ([]int, error) {
+func (m *memory) Apply(_ context.Context, b *model.Batch) (model.Applied, error) {
 	if m.before != nil {
 		if err := m.before(); err != nil {
-			return nil, err
+			return model.Applied{}, err
 		}
 	}
-	if refused := m.commit(b); len(refused) > 0 {
-		return refused, nil
+	applied := m.commit(b)
+	if len(applied.Refused) == 0 && m.after != nil {
+		return applied, m.after()
 	}
-	if m.after != nil {
-		return nil, m.after()
-	}
-	return nil, nil
+	return applied, nil
 }
 
-func (m *memory) commit(b *model.Batch) (refused []int) {
+func (m *memory) commit(b *model.Batch) (applied model.Applied) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	opening := make(map[int]bool)
 	for _, a := range b.Advances {
+		opening[a.Shard] = a.Opening
 		if sh := m.shards[a.Shard]; sh.Epoch != a.Epoch || sh.Home != a.Home || sh.Ready == a.Opening || sh.Position != a.From {
-			refused = append(refused, a.Shard)
+			applied.Refused = append(applied.Refused, a.Shard)
 		}
 	}
-	if len(refused) > 0 {
-		return refused
+	if len(applied.Refused) > 0 {
+		return applied
 	}
 	for _, a := range b.Advances {
 		m.shards[a.Shard].Position = a.To
 	}
-	for _, it := range b.Items {
-		m.arrived[it.ID] = append(m.arrived[it.ID], it.Version)
-		if m.rows[it.ID].Version < it.Version {
-			m.rows[it.ID] = it
+	m.batches = append(m.batches, *b)
+	items, changed := make(map[model.ID]model.Item), make(map[model.Counter]bool)
+	for i := range b.Writes {
+		q := &b.Writes[i]
+		switch {
+		case opening[q.Shard] && (m.records[q.Key] != "" || q.Delta != nil && m.flushed[q.Version]):
+			applied.LeftOut++
+			m.shards[q.Shard].Skipped = m.shards[q.Shard].Position
+		case q.Raw != "" || m.refuse != nil && m.refuse(q):
+			letter := model.DeadLetter{Shard: q.Shard, Version: q.Version, Reason: q.Damage, Write: *q}
+			applied.DeadLetters = append(applied.DeadLetters, letter)
+			m.shards[q.Shard].Skipped = m.shards[q.Shard].Position
+		case q.Item != nil:
+			items[q.Item.ID] = *q.Item
+		default:
+			m.counters[q.Delta.Counter] += q.Delta.N
+			m.counted[q.Version]++
+			changed[q.Delta.Counter] = true
+		}
+		if q.Key != "" {
+			m.records[q.Key] = q.Record
 		}
 	}
-	return nil
+	for id, it := range items {
+		m.arrived[id] = append(m.arrived[id], it.Version)
+		if m.rows[id].Version < it.Version {
+			m.rows[id] = it
+		}
+	}
+	m.letters = append(m.letters, applied.DeadLetters...)
+	applied.ItemRows, applied.CounterRows = len(items), len(changed)
+	return applied
 }
 
 func (m *memory) Get(_ context.Context, id model.ID) (model.Item, error) {
@@ -139,6 +188,14 @@ func (m *memory) RemoveTombstones(_ context.Context, list []model.Tombstone) (in
 	return int64(len(list)), nil
 }
 
+// Expire keeps what it was asked to forget.
+func (m *memory) Expire(_ context.Context, olderThan time.Time) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expired = append(m.expired, olderThan)
+	return 0, nil
+}
+
 // position returns how far a shard has come.
 func (m *memory) position(s int) model.Version {
 	m.mu.Lock()
@@ -155,7 +212,12 @@ func (m *memory) Load(ctx context.Context, _ *shards.Grant, id model.ID, _ uint6
 
 func (m *memory) Wrote(*shards.Grant, *model.Item) {}
 
-const testShards = 4
+// The shards of a rig: those of items come first.
+const (
+	itemShards   = 4
+	testShards   = 5
+	counterShard = 4 // the shard of all counters
+)
 
 // rig is a Drainer and a Producer over a real Redis, with SQL in memory.
 type rig struct {
@@ -171,12 +233,7 @@ type rig struct {
 func newRig(t *testing.T, prepare ...func(sql *memory)) *rig {
 	t.Helper()
 	r := &rig{t: t, redis: testenv.NewRedis(t, testenv.RedisOptions{})}
-	r.sql = &memory{
-		shards: make([]model.Shard, testShards), rows: make(map[model.ID]model.Item), arrived: make(map[model.ID][]model.Version),
-	}
-	for s := range r.sql.shards {
-		r.sql.shards[s].Shard = s
-	}
+	r.sql = newMemory(testShards)
 	for _, f := range prepare {
 		f(r.sql)
 	}
@@ -194,23 +251,24 @@ func newRig(t *testing.T, prepare ...func(sql *memory)) *rig {
 			t.Error(err)
 		}
 	})
-	space := keyspace.New(testShards)
+	space := keyspace.New(itemShards)
 	table := shards.NewTable(space)
 	cfg := Config{
-		Workers: 2, BatchItems: 1000, BatchBytes: 1 << 20, AwaitTimeout: 10 * time.Second, IdempotencyTTL: time.Hour,
-		TombstoneRetention: time.Hour, TombstonePeriod: time.Hour,
+		Workers: 2, BatchItems: 1000, BatchBytes: 1 << 20, CounterFlush: time.Hour, AwaitTimeout: 10 * time.Second,
+		IdempotencyTTL: time.Hour, TombstoneRetention: time.Hour, TombstonePeriod: time.Hour,
 	}
 	entries := shards.Expiry{Value: time.Hour, Deletion: time.Minute}
 	r.Drainer = NewDrainer(cfg, DrainerDeps{
-		Space: space, Table: table, Redis: r.conn, Commits: r.sql, Shards: r.sql, Rows: r.sql, Log: zap.NewNop(),
+		Space: space, Table: table, Redis: r.conn, Commits: r.sql, Shards: r.sql, Rows: r.sql, Keys: r.sql, Log: zap.NewNop(),
 		Entries: entries, EventsKept: 1000, Registerer: prometheus.NewRegistry(),
 	})
 	r.producer = NewProducer(cfg, ProducerDeps{
 		Space: space, Table: table, Pipe: pipe, Loader: r.sql, Observer: r.sql, Drainer: r.Drainer, Rows: r.sql,
 	})
-	keeper := shards.NewKeeper(shards.Config{Shards: testShards, Permission: 2 * time.Second}, shards.Deps{
+	keeper := shards.NewKeeper(shards.Config{Shards: itemShards, Permission: 2 * time.Second}, shards.Deps{
 		Table: table, Space: space, Redis: r.conn, Store: r.sql, Follower: follower{r.conn, space}, Replica: "a",
 		Drain: r.DrainLeftovers, Log: zap.NewNop(), Entries: entries,
+		Flush: func(context.Context, model.Shard) error { return nil }, Registerer: prometheus.NewRegistry(),
 	})
 	if err := keeper.Start(t.Context()); err != nil {
 		t.Fatal(err)
