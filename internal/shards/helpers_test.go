@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/zmsg/zmsg/internal/keyspace"
@@ -21,7 +22,8 @@ import (
 )
 
 const (
-	testShards = 6
+	itemShards = 6
+	testShards = 7 // with one of counters
 	permission = time.Second
 	patience   = 20 * time.Second
 )
@@ -40,7 +42,7 @@ func newWorld(t *testing.T, opts testenv.RedisOptions) *world {
 		t.Fatal(err)
 	}
 	w.db = openDB(t, w.dsn)
-	if err := w.db.Shards().Init(t.Context(), testShards); err != nil {
+	if err := w.db.Shards().Init(t.Context(), itemShards, testShards); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -66,6 +68,10 @@ type replica struct {
 	drains atomic.Int64
 	// drain, if set, comes before a drain.
 	drain func(sh model.Shard) error
+	// flushes is how often the replica stored what it had queued under ended epochs; stuck, if set, makes
+	// it fail.
+	flushes atomic.Int64
+	stuck   atomic.Bool
 
 	mu    sync.Mutex
 	calls []string
@@ -86,12 +92,13 @@ func newReplica(t *testing.T, name string, db *postgres.DB, redisAddr string) *r
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	space := keyspace.New(testShards)
+	space := keyspace.New(itemShards)
 	r := &replica{name: name, store: db.Shards()}
-	r.Keeper = NewKeeper(Config{Shards: testShards, Permission: permission}, Deps{
+	r.Keeper = NewKeeper(Config{Shards: itemShards, Permission: permission}, Deps{
 		Table: NewTable(space), Space: space, Redis: conn, Store: db.Shards(), Follower: r, Replica: name, Log: zap.NewNop(),
 		Entries: Expiry{Value: time.Hour, Deletion: time.Minute},
 		Drain:   func(ctx context.Context, sh model.Shard) (model.Version, error) { return r.leftovers(ctx, db, sh) },
+		Flush:   r.flush, Registerer: prometheus.NewRegistry(),
 	})
 	return r
 }
@@ -123,6 +130,14 @@ func (r *replica) Enter(ctx context.Context, g *Grant) (model.Version, error) {
 	}
 	released, _ := reply[1].(string)
 	return keyspace.ParseHex(released)
+}
+
+func (r *replica) flush(context.Context, model.Shard) error {
+	if r.stuck.Load() {
+		return errors.New("the database refuses")
+	}
+	r.flushes.Add(1)
+	return nil
 }
 
 func (r *replica) Leave(g *Grant) { r.note("leave", g.Shard) }
@@ -163,10 +178,10 @@ func (r *replica) leftovers(ctx context.Context, db *postgres.DB, sh model.Shard
 	if !ok || to <= sh.Position {
 		return sh.Position, nil
 	}
-	refused, err := db.Drain().Apply(ctx, &model.Batch{Advances: []model.Advance{{
+	applied, err := db.Drain().Apply(ctx, &model.Batch{Advances: []model.Advance{{
 		Shard: sh.Shard, Epoch: sh.Epoch, Home: sh.Home, Opening: true, From: sh.Position, To: to,
 	}}})
-	if err == nil && len(refused) > 0 {
+	if err == nil && len(applied.Refused) > 0 {
 		err = errors.New("the position has moved")
 	}
 	return to, err
@@ -178,7 +193,7 @@ func (r *replica) write(t *testing.T, g *Grant) error {
 	s := g.Shard
 	keys := []string{r.Space.Meta(s), r.Space.Entry(s, 7), r.Space.Queue(s), r.Space.Events(s), r.Space.Gen(s)}
 	cmd := g.Scripts.Cmd(t.Context(), keyspace.Write, keys, g.Epoch, "v", "0", 7, 9, "post", "x", 1, "",
-		1<<40, keyspace.AppendSnapshot(nil, &model.Item{ID: 7}, g.Epoch), r.Space.Prefix(s), "", "", 1000)
+		1<<40, keyspace.AppendSnapshot(nil, &model.Item{ID: 7}, g.Epoch), r.Space.Prefix(s), "", "", 1000, "")
 	return r.Redis.Client().Process(t.Context(), cmd)
 }
 
@@ -201,6 +216,23 @@ func (r *replica) doubtAll(t *testing.T) (refused int) {
 		}
 	}
 	return refused
+}
+
+// beat is the heartbeat of a replica that sees a Redis process for every shard, and works under no epoch.
+func beat(name string, ttl time.Duration, process string) model.Beat {
+	return model.Beat{
+		Replica: name, TTL: ttl, Sees: slices.Repeat([]string{process}, testShards), Settled: make([]int64, testShards),
+	}
+}
+
+// process returns the identity of the world's Redis.
+func (r *replica) process(t *testing.T) string {
+	t.Helper()
+	id, err := r.Redis.Identity(t.Context(), r.Space.Meta(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id.Process
 }
 
 // all returns what SQL says of the shards.

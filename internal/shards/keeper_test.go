@@ -14,14 +14,15 @@ import (
 func TestFirstOpeningWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testenv.RedisOptions{})
-	if _, err := w.db.Shards().Heartbeat(t.Context(), "other", time.Hour); err != nil {
+	a := w.replica(t, "a")
+	if _, err := w.db.Shards().Heartbeat(t.Context(), beat("other", time.Hour, a.process(t))); err != nil {
 		t.Fatal(err)
 	}
-	a := w.replica(t, "a").start(t)
+	a.start(t)
 	a.awaitEpoch(t, 1)
 	w.wantEpoch(t, 1)
-	if a.drains.Load() != testShards || a.Policy() != "noeviction" || a.Table.RedisDown() > 0 || a.Table.SQLDown() {
-		t.Errorf("%d drains, policy %q", a.drains.Load(), a.Policy())
+	if a.drains.Load() != testShards || a.Memory().Policy != "noeviction" || a.Table.RedisDown() > 0 || a.Table.SQLDown() {
+		t.Errorf("%d drains, policy %q", a.drains.Load(), a.Memory().Policy)
 	}
 }
 

@@ -13,10 +13,10 @@ import (
 )
 
 // otherHolds makes replica "other" hold permissions until at least the time returned.
-func otherHolds(t *testing.T, w *world, ttl time.Duration) time.Time {
+func otherHolds(t *testing.T, w *world, ttl time.Duration, process string) time.Time {
 	t.Helper()
 	asked := time.Now()
-	if _, err := w.db.Shards().Heartbeat(t.Context(), "other", ttl); err != nil {
+	if _, err := w.db.Shards().Heartbeat(t.Context(), beat("other", ttl, process)); err != nil {
 		t.Fatal(err)
 	}
 	return asked.Add(ttl)
@@ -27,10 +27,10 @@ func TestLease_NewEpochWaitsForThePermissionsOfOthers(t *testing.T) {
 	w := newWorld(t, testenv.RedisOptions{AppendOnly: true})
 	a := w.replica(t, "a").start(t)
 	a.awaitEpoch(t, 1)
-	until := otherHolds(t, w, 2*time.Second)
 	if err := errors.Join(w.redis.Kill(), w.redis.Start(t.Context())); err != nil {
 		t.Fatal(err)
 	}
+	until := otherHolds(t, w, 2*time.Second, a.process(t))
 	eventually(t, "the new home is claimed", func() bool { return w.all(t)[0].Epoch == 2 })
 	for !w.all(t)[0].Ready {
 		if a.Table.Grant(0) != nil {
@@ -42,6 +42,32 @@ func TestLease_NewEpochWaitsForThePermissionsOfOthers(t *testing.T) {
 	}
 	if early := time.Until(until); early > 0 {
 		t.Errorf("ready %v before the other's permission has run out", early)
+	}
+	a.awaitEpoch(t, 2)
+}
+
+// Who says that it has left the older epoch keeps nobody waiting, however long its permission lasts.
+func TestLease_NewEpochWaitsNoLongerThanOthersNeed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testenv.RedisOptions{AppendOnly: true})
+	a := w.replica(t, "a").start(t)
+	a.awaitEpoch(t, 1)
+	if err := errors.Join(w.redis.Kill(), w.redis.Start(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	b := beat("other", time.Hour, a.process(t))
+	if _, err := w.db.Shards().Heartbeat(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the new home is claimed", func() bool { return w.all(t)[0].Epoch == 2 })
+	if w.all(t)[0].Ready {
+		t.Error("ready while another replica has not left the older epoch")
+	}
+	for s := range b.Settled {
+		b.Settled[s] = 2
+	}
+	if _, err := w.db.Shards().Heartbeat(t.Context(), b); err != nil {
+		t.Fatal(err)
 	}
 	a.awaitEpoch(t, 2)
 }
@@ -69,7 +95,7 @@ func TestLeavingReplicaKeepsNobodyWaiting(t *testing.T) {
 func TestOpenerThatDiesIsSucceeded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testenv.RedisOptions{})
-	until := otherHolds(t, w, time.Second)
+	until := otherHolds(t, w, time.Second, "")
 	claims := make([]model.Claim, testShards)
 	for s := range claims {
 		claims[s] = model.Claim{Shard: s, Home: "a process that is gone"}
@@ -175,8 +201,8 @@ type slowStore struct {
 	gate     chan struct{}
 }
 
-func (s *slowStore) Heartbeat(ctx context.Context, replica string, ttl time.Duration, sees ...string) (model.Heartbeat, error) {
-	hb, err := s.Store.Heartbeat(ctx, replica, ttl, sees...)
+func (s *slowStore) Heartbeat(ctx context.Context, b model.Beat) (model.Heartbeat, error) {
+	hb, err := s.Store.Heartbeat(ctx, b)
 	if s.calls.Add(1) == 1 {
 		close(s.answered)
 		<-s.gate
@@ -196,7 +222,7 @@ func TestLease_HeartbeatsDoNotOvertakeEachOther(t *testing.T) {
 	done := make(chan error, 2)
 	go func() { done <- a.beat(t.Context()) }()
 	<-store.answered
-	if _, _, err := w.db.Shards().Claim(t.Context(), "first", []model.Claim{{Shard: 0, Epoch: 1, Home: "x"}}); err != nil {
+	if _, _, err := w.db.Shards().Claim(t.Context(), "first", []model.Claim{{Shard: 0, Epoch: 1, Home: model.HomeSQL}}); err != nil {
 		t.Fatal(err)
 	}
 	go func() { done <- a.beat(t.Context()) }()

@@ -17,13 +17,16 @@ func newTestTable(n int) *Table {
 	return t
 }
 
+// inRedis are the scripts of some Redis process.
+var inRedis = &keyspace.Scripts{Process: "x"}
+
 // hear tells the table of a shard that is ready in an epoch.
 func hear(t *Table, s int, epoch int64) { t.heard(model.Shard{Shard: s, Epoch: epoch, Ready: true}) }
 
 // enter lets the table use a shard in an epoch.
 func enter(t *Table, s int, epoch int64) *Grant {
 	hear(t, s, epoch)
-	g := t.prepare(s, epoch, nil)
+	g := t.prepare(s, epoch, inRedis)
 	t.enter(g, 0)
 	return g
 }
@@ -64,7 +67,7 @@ func TestTableEntersOnlyWhatSQLStillTells(t *testing.T) {
 			t.Parallel()
 			table := newTestTable(1)
 			hear(table, 0, 2)
-			g := table.prepare(0, 2, nil)
+			g := table.prepare(0, 2, inRedis)
 			table.heard(told)
 			table.enter(g, 0)
 			if table.Grant(0) != nil {
@@ -158,10 +161,45 @@ func TestTableAwaitGrant(t *testing.T) {
 		if _, err := table.AwaitGrant(ctx, 0, nil, time.Minute); model.KindOf(err) != model.Unavailable || ctx.Err() == nil {
 			t.Errorf("the caller left: %v", err)
 		}
-		table.rows[0].away.Store(true)
+		lost := enter(table, 0, 2)
+		table.setAway(0, true)
+		go func() { // the Keeper moves the shard
+			<-time.After(time.Second)
+			hear(table, 0, 3)
+			table.confirm(table.now() + time.Hour)
+			table.enter(table.prepare(0, 3, nil), 0)
+		}()
+		if g, err := table.AwaitGrant(t.Context(), 0, nil, time.Minute); err != nil || g == lost || !g.SQL {
+			t.Errorf("without Redis: %+v, %v", g, err)
+		}
+		hear(table, 0, 4)
+		table.sqlDown.Store(true)
 		began = time.Now()
 		if _, err := table.AwaitGrant(t.Context(), 0, nil, time.Minute); model.KindOf(err) != model.Unavailable || time.Since(began) != 0 {
-			t.Errorf("without Redis: %v after %v", err, time.Since(began))
+			t.Errorf("without Redis and SQL: %v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// What SQL has not confirmed is no permission to use SQL: the home may have moved back to Redis.
+func TestTableLease_HomeInSQLNeedsItsWord(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table := newTestTable(1)
+		hear(table, 0, 1)
+		g := table.prepare(0, 1, nil)
+		table.enter(g, 0)
+		if table.Holds(g) {
+			t.Error("used without SQL's word")
+		}
+		table.confirm(table.now() + time.Second)
+		if !table.Holds(g) || table.AtSQL() != 1 || table.Redis(0) != nil {
+			t.Error("not used")
+		}
+		<-time.After(time.Second)
+		table.extend(table.now() + time.Hour)
+		if table.Holds(g) {
+			t.Error("extended while SQL was away")
 		}
 	})
 }
@@ -213,13 +251,13 @@ func TestTableAwaitReleased_WaitEp(t *testing.T) {
 		// A later epoch's position has passed v too, but that says nothing of the write.
 		"LaterEpoch": {func(table *Table, _ *Grant) {
 			hear(table, 0, 2)
-			table.enter(table.prepare(0, 2, nil), model.NewVersion(2, 1))
+			table.enter(table.prepare(0, 2, inRedis), model.NewVersion(2, 1))
 		}, false},
 		"EpochEnded": {func(table *Table, _ *Grant) { table.heard(model.Shard{Epoch: 2}) }, false},
 		"Doubted":    {func(table *Table, g *Grant) { table.Doubt(g) }, false},
 		"Left":       {func(table *Table, _ *Grant) { table.leave(0) }, false},
 		"EnteredAnew": {func(table *Table, _ *Grant) {
-			table.enter(table.prepare(0, 1, nil), v) // of the same epoch: its position counts
+			table.enter(table.prepare(0, 1, inRedis), v) // of the same epoch: its position counts
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -267,7 +305,7 @@ func TestTableReleasedIsOfTheGrantAlone(t *testing.T) {
 	if table.ReleasedUpTo(0) != 7 || table.Position(0) != 7 {
 		t.Errorf("released %d, position %d", table.ReleasedUpTo(0), table.Position(0))
 	}
-	g := table.prepare(0, 1, nil)
+	g := table.prepare(0, 1, inRedis)
 	table.enter(g, 3) // as Redis told when the shard was entered anew
 	table.Released(old, 9)
 	if got := table.ReleasedUpTo(0); got != 3 {
