@@ -29,6 +29,7 @@ type memory struct {
 	rows     map[model.ID]model.Item
 	counters map[string]map[string]int64
 	fail     error
+	stay     bool   // no shard moves to SQL
 	listed   func() // if set, called before a list is read
 	reads    int    // statements that read items by ID
 }
@@ -59,7 +60,7 @@ func (m *memory) Claim(_ context.Context, replica string, claims []model.Claim) 
 	defer m.mu.Unlock()
 	var claimed []model.Shard
 	for _, c := range claims {
-		if sh := &m.shards[c.Shard]; sh.Epoch == c.Epoch {
+		if sh := &m.shards[c.Shard]; sh.Epoch == c.Epoch && (c.Home != model.HomeSQL || !m.stay) {
 			*sh = model.Shard{Shard: c.Shard, Epoch: c.Epoch + 1, Home: c.Home, Opener: replica, Position: sh.Position}
 			claimed = append(claimed, *sh)
 		}
@@ -129,6 +130,12 @@ func (m *memory) ScanIDs(_ context.Context, after model.ID, limit int) ([]model.
 	return ids[:min(limit, len(ids))], m.fail
 }
 
+func (m *memory) setStay(stay bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stay = stay
+}
+
 func (m *memory) setFail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -138,12 +145,14 @@ func (m *memory) setFail(err error) {
 // node is the caches of one replica over a real Redis.
 type node struct {
 	*Caches
-	t      testing.TB
-	redis  *testenv.Redis
-	sql    *memory
-	table  *shards.Table
-	conn   *redisconn.Conn
-	space  *keyspace.Space
+	t     testing.TB
+	redis *testenv.Redis
+	sql   *memory
+	table *shards.Table
+	conn  *redisconn.Conn
+	space *keyspace.Space
+
+	mu     sync.Mutex
 	queued [testShards][]model.Item // what the test has written and not settled
 }
 
@@ -183,7 +192,7 @@ func newNode(t *testing.T, tail bool) *node {
 	keeper := shards.NewKeeper(shards.Config{Shards: testShards, Permission: 2 * time.Second}, shards.Deps{
 		Table: n.table, Space: n.space, Redis: n.conn, Store: n.sql, Follower: n.Tailer, Replica: "a", Log: zap.NewNop(),
 		Drain: func(_ context.Context, sh model.Shard) (model.Version, error) { return sh.Position, nil },
-		Flush: func(context.Context, model.Shard) error { return nil }, Registerer: prometheus.NewRegistry(),
+		Flush: n.flush, Registerer: prometheus.NewRegistry(),
 	})
 	parts := []interface {
 		Start(ctx context.Context) error
@@ -264,8 +273,28 @@ func (n *node) queue(it model.Item) model.Item {
 	}
 	seq, _ := reply[1].(int64)
 	it.Version = model.NewVersion(g.Epoch, seq)
+	n.mu.Lock()
 	n.queued[s] = append(n.queued[s], it)
+	n.mu.Unlock()
 	return it
+}
+
+// flush brings to SQL what was queued in an ended epoch.
+func (n *node) flush(_ context.Context, sh model.Shard) error {
+	if !n.space.IsCounter(sh.Shard) {
+		n.store(sh.Shard, model.NewVersion(sh.Epoch, 0))
+	}
+	return nil
+}
+
+// store brings what was queued up to v to SQL.
+func (n *node) store(s int, v model.Version) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for len(n.queued[s]) > 0 && n.queued[s][0].Version <= v {
+		n.sql.store(n.queued[s][0])
+		n.queued[s] = n.queued[s][1:]
+	}
 }
 
 // grant returns the permission for a shard, waiting for it.
@@ -316,10 +345,7 @@ func (n *node) complete(ctx context.Context, g *shards.Grant, v, skipped model.V
 func (n *node) settle(it model.Item) {
 	n.t.Helper()
 	s := n.space.Shard(it.ID)
-	for len(n.queued[s]) > 0 && n.queued[s][0].Version <= it.Version {
-		n.sql.store(n.queued[s][0])
-		n.queued[s] = n.queued[s][1:]
-	}
+	n.store(s, it.Version)
 	n.release(s, it.Version)
 }
 
