@@ -17,7 +17,7 @@ const benchRows = 1000
 // BenchmarkApply is a round of the drain: 16 shards, 1000 items, a half of them new.
 func BenchmarkApply(b *testing.B) {
 	db := open(b)
-	if err := db.Shards().Init(b.Context(), 16); err != nil {
+	if err := db.Shards().Init(b.Context(), 16, 16); err != nil {
 		b.Fatal(err)
 	}
 	batch := &model.Batch{Advances: make([]model.Advance, 16)}
@@ -25,13 +25,13 @@ func BenchmarkApply(b *testing.B) {
 		batch.Advances[s] = model.Advance{Shard: s, Opening: true}
 	}
 	for n := 0; b.Loop(); n++ {
-		batch.Items = benchItems(n)
+		batch.Writes = puts(benchItems(n)...)
 		for s := range batch.Advances {
 			a := &batch.Advances[s]
 			a.From, a.To = model.Version(n), model.Version(n+1)
 		}
-		if refused, err := db.Drain().Apply(b.Context(), batch); err != nil || refused != nil {
-			b.Fatal(refused, err)
+		if applied, err := db.Drain().Apply(b.Context(), batch); err != nil || applied.Refused != nil {
+			b.Fatal(applied, err)
 		}
 	}
 	b.ReportMetric(float64(b.N*benchRows)/b.Elapsed().Seconds(), "rows/s")

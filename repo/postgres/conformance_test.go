@@ -39,6 +39,10 @@ func TestConformance(t *testing.T) {
 	repotest.Run(t, func(t *testing.T) repotest.Repo {
 		t.Helper()
 		db := open(t)
-		return repotest.Repo{Feeds: db.Feeds(), Tombstones: db.Feeds(), Drain: db.Drain(), Shards: db.Shards(), Nodes: db.Nodes()}
+		return repotest.Repo{
+			Feeds: db.Feeds(), Tombstones: db.Feeds(), Drain: db.Drain(), Shards: db.Shards(), Claims: db.Shards(),
+			Direct: db.Direct(), Nodes: db.Nodes(), Counters: db.Counters(), Keys: db.Keys(),
+			Letters: db.DeadLetters(), Retries: db.DeadLetters(), SQL: db.Number,
+		}
 	})
 }

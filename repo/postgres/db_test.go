@@ -96,6 +96,9 @@ func TestErrorsHaveTheirKind(t *testing.T) {
 		{fmt.Errorf("wrapped: %w", &pgconn.PgError{Code: "25006"}), model.Unavailable},
 		{&pgconn.PgError{Code: "22021"}, model.Invalid},
 		{&pgconn.PgError{Code: "23514"}, model.Invalid},
+		{&pgconn.PgError{Code: "44000"}, model.Invalid},
+		{&pgconn.PgError{Code: "54000"}, model.Invalid},
+		{&pgconn.PgError{Code: "P0001"}, model.Invalid},
 		{&pgconn.PgError{Code: "42P01"}, model.Internal},
 		{&pgconn.PgError{}, model.Internal},
 		{pgx.ErrNoRows, model.Internal},
@@ -128,7 +131,7 @@ func TestP10_DatabaseDies(t *testing.T) {
 	}
 	defer db.Close()
 	it := liveItem(1)
-	if _, err := db.Drain().Apply(t.Context(), &model.Batch{Items: []model.Item{it}}); err != nil {
+	if _, err := db.Drain().Apply(t.Context(), &model.Batch{Writes: puts(it)}); err != nil {
 		t.Fatal(err)
 	}
 	if err := server.Kill(); err != nil {
@@ -137,9 +140,9 @@ func TestP10_DatabaseDies(t *testing.T) {
 	for range 2 { // on a broken connection, then without any
 		_, err = db.Feeds().Get(t.Context(), 1)
 		wantUnavailable(t, "Get", err)
-		_, err = db.Drain().Apply(t.Context(), &model.Batch{Items: []model.Item{it}})
+		_, err = db.Drain().Apply(t.Context(), &model.Batch{Writes: puts(it)})
 		wantUnavailable(t, "Apply", err)
-		_, err = db.Shards().Heartbeat(t.Context(), "r", time.Second)
+		_, err = db.Shards().Heartbeat(t.Context(), model.Beat{Replica: "r", TTL: time.Second})
 		wantUnavailable(t, "Heartbeat", err)
 		_, err = db.Nodes().Acquire(t.Context(), "h", time.Second)
 		wantUnavailable(t, "Acquire", err)
@@ -213,7 +216,7 @@ func TestControlDoesNotWaitForReads(t *testing.T) {
 	if got := db.Stat().MaxConns(); got != 3 {
 		t.Errorf("the limit of connections is %d", got)
 	}
-	if err := db.Shards().Init(t.Context(), 1); err != nil {
+	if err := db.Shards().Init(t.Context(), 1, 1); err != nil {
 		t.Fatal(err)
 	}
 	release := holdFeeds(t, string(cfg.DSN))
@@ -229,7 +232,7 @@ func TestControlDoesNotWaitForReads(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if _, err := db.Shards().Heartbeat(ctx, "r", time.Second); err != nil {
+	if _, err := db.Shards().Heartbeat(ctx, model.Beat{Replica: "r", TTL: time.Second}); err != nil {
 		t.Errorf("Heartbeat: %v", err)
 	}
 	if _, err := db.Shards().All(ctx); err != nil {
@@ -238,9 +241,9 @@ func TestControlDoesNotWaitForReads(t *testing.T) {
 	if _, err := db.Nodes().Acquire(ctx, "h", time.Second); err != nil {
 		t.Errorf("Acquire: %v", err)
 	}
-	refused, err := db.Drain().Apply(ctx, &model.Batch{Advances: []model.Advance{{Opening: true, To: 7}}})
-	if err != nil || refused != nil {
-		t.Errorf("Apply: refused %v, %v", refused, err)
+	applied, err := db.Drain().Apply(ctx, &model.Batch{Advances: []model.Advance{{Opening: true, To: 7}}})
+	if err != nil || applied.Refused != nil {
+		t.Errorf("Apply: refused %v, %v", applied.Refused, err)
 	}
 	release()
 	if err := reads.Wait(); err != nil {
@@ -269,6 +272,15 @@ func hold(t *testing.T, dsn, sql string) func() {
 			t.Error(err)
 		}
 	}
+}
+
+// puts returns the items as writes of shard 0.
+func puts(items ...model.Item) []model.Queued {
+	writes := make([]model.Queued, len(items))
+	for i := range items {
+		writes[i] = model.Queued{Version: items[i].Version, Item: &items[i]}
+	}
+	return writes
 }
 
 func liveItem(id model.ID) model.Item {

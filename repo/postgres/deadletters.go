@@ -31,6 +31,7 @@ func newLetter(w *model.Queued, cause error) model.DeadLetter {
 	if errors.As(cause, &answer) {
 		l.Code, l.Reason = answer.Code, answer.Message
 	}
+	l.Key, l.Reason = text(l.Key), text(l.Reason)
 	return l
 }
 
@@ -42,7 +43,7 @@ RETURNING id, at`
 func queueLetters(b *pgx.Batch, letters []model.DeadLetter) {
 	for i := range letters {
 		l := &letters[i]
-		b.Queue(insertLetter, l.Shard, l.Version, l.Kind, text(l.Key), l.Code, text(l.Reason), encodePayload(&l.Write)).
+		b.Queue(insertLetter, l.Shard, l.Version, l.Kind, l.Key, l.Code, l.Reason, encodePayload(&l.Write)).
 			QueryRow(func(row pgx.Row) error {
 				err := row.Scan(&l.ID, &l.At)
 				l.At = l.At.UTC()

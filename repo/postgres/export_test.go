@@ -1,9 +1,29 @@
 package postgres
 
-import "context"
+import (
+	"context"
+	"errors"
+	"testing"
 
-// Translate is translate.
-var Translate = translate
+	"github.com/jackc/pgx/v5"
+)
+
+// What tests of this package see of it.
+var (
+	Translate     = translate
+	EncodePayload = encodePayload
+	DecodePayload = decodePayload
+)
+
+// Number runs a statement, and returns the number in its first row, 0 if there is none.
+func (db *DB) Number(t *testing.T, statement string, args ...any) int64 {
+	t.Helper()
+	var n int64
+	if err := db.pool.QueryRow(t.Context(), statement, args...).Scan(&n); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		t.Fatal(err)
+	}
+	return n
+}
 
 // ExplainList returns the plan of ListByAuthors.
 func (f *Feeds) ExplainList(ctx context.Context) (plan []string, err error) {

@@ -17,20 +17,20 @@ type Keys struct {
 // Keys returns the idempotency keys of the database.
 func (db *DB) Keys() *Keys { return &Keys{db: db} }
 
-// recall prefers the first record, should there be several. The aggregate keeps the planner from walking
-// the table in the order of IDs.
+// recall prefers the newest record, should there be several: a key that Redis has forgotten may have been
+// used again. The aggregate keeps the planner from walking the table in the order of IDs.
 const recall = `
-SELECT (array_agg(records[array_position(keys, $2)] ORDER BY id))[1]
+SELECT (array_agg(records[array_position(keys, $2)] ORDER BY id DESC))[1]
 FROM idempotency WHERE shard = $1 AND keys @> ARRAY[$2::text]`
 
-// Recall returns what was remembered under the key: fingerprint|result. ok is false if SQL does not know
+// Recall returns what was remembered under the key: fingerprint|result of a write. ok is false if SQL does not know
 // the key.
 func (k *Keys) Recall(ctx context.Context, shard int, key string) (record string, ok bool, err error) {
 	var found *string
 	if err := k.db.pool.QueryRow(ctx, recall, shard, text(key)).Scan(&found); err != nil || found == nil {
 		return "", false, translate(err)
 	}
-	return *found, true, nil
+	return string(decodeRecord(*found)), true, nil
 }
 
 // expirePage is small, so that the locks of one statement are few.

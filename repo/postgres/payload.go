@@ -98,8 +98,11 @@ func decodePayload(data []byte) model.Queued {
 	switch p.Op {
 	case opPut, opDelete:
 		w.Item = &model.Item{
-			ID: model.ID(p.ID), AuthorID: model.ID(p.AuthorID), Kind: string(p.Kind), Content: json.RawMessage(p.Content),
+			ID: model.ID(p.ID), AuthorID: model.ID(p.AuthorID), Kind: string(p.Kind),
 			CreatedAt: time.UnixMilli(p.CreatedAt).UTC(), UpdatedAt: time.UnixMilli(p.UpdatedAt).UTC(), Deleted: p.Op == opDelete,
+		}
+		if p.Content != "" {
+			w.Item.Content = json.RawMessage(p.Content)
 		}
 	case opCount:
 		w.Delta = &model.Delta{

@@ -42,7 +42,7 @@ func filled(t *testing.T) *postgres.DB {
 	for id := model.ID(1); id <= 20_000; id++ {
 		it := liveItem(id)
 		it.Deleted = id%50 == 0
-		batch.Items = append(batch.Items, it)
+		batch.Writes = append(batch.Writes, puts(it)...)
 	}
 	if _, err := db.Drain().Apply(t.Context(), batch); err != nil {
 		t.Fatal(err)

@@ -29,16 +29,56 @@ type Tombstones interface {
 
 // Drain writes batches.
 type Drain interface {
-	Apply(ctx context.Context, batch *model.Batch) (refused []int, err error)
+	Apply(ctx context.Context, batch *model.Batch) (model.Applied, error)
+}
+
+// Counters reads counters.
+type Counters interface {
+	Totals(ctx context.Context, shard int, subjects []string) (model.Totals, error)
+}
+
+// Keys remembers idempotency keys.
+type Keys interface {
+	Recall(ctx context.Context, shard int, key string) (record string, ok bool, err error)
+	Expire(ctx context.Context, olderThan time.Time) (int64, error)
+	ForgetFlushed(ctx context.Context) (int64, error)
+}
+
+// DeadLetters reads what could not be stored.
+type DeadLetters interface {
+	List(ctx context.Context, after int64, limit int) ([]model.DeadLetter, error)
+	Get(ctx context.Context, id int64) (model.DeadLetter, error)
+	Count(ctx context.Context) (int64, error)
+	Stored(ctx context.Context, shard int, v model.Version) (bool, error)
+}
+
+// Retries decides about what could not be stored.
+type Retries interface {
+	RetryItem(ctx context.Context, id int64) (applied bool, err error)
+	Discard(ctx context.Context, id int64) (bool, error)
 }
 
 // Shards keeps epochs and permissions.
 type Shards interface {
-	Init(ctx context.Context, n int) error
-	Heartbeat(ctx context.Context, replica string, ttl time.Duration, sees ...string) (model.Heartbeat, error)
+	Init(ctx context.Context, items, total int) error
+	All(ctx context.Context) ([]model.Shard, error)
+	Heartbeat(ctx context.Context, beat model.Beat) (model.Heartbeat, error)
 	Leave(ctx context.Context, replica string) error
+}
+
+// Claims begins epochs.
+type Claims interface {
 	Claim(ctx context.Context, replica string, claims []model.Claim) ([]model.Shard, time.Duration, error)
+	Unsettled(ctx context.Context, replica string, claimed []model.Shard) (bool, error)
 	Confirm(ctx context.Context, claimed []model.Shard) ([]int, error)
+}
+
+// Direct writes without the queue.
+type Direct interface {
+	Write(ctx context.Context, shard int, epoch int64, w *model.Write) (model.WriteResult, error)
+	Count(ctx context.Context, shard int, epoch int64, counts []model.Count) ([]model.CountResult, error)
+	Remember(ctx context.Context, shard int, epoch int64, key string, result []byte) (stored []byte, replayed bool, err error)
+	Flush(ctx context.Context, shard int, epoch int64, writes []model.Queued) (model.Applied, error)
 }
 
 // Repo is one database, empty but for its schema.
@@ -47,16 +87,24 @@ type Repo struct {
 	Tombstones Tombstones
 	Drain      Drain
 	Shards     Shards
+	Claims     Claims
+	Direct     Direct
 	Nodes      snowflake.Nodes
+	Counters   Counters
+	Keys       Keys
+	Letters    DeadLetters
+	Retries    Retries
+	// SQL runs a statement, and returns the number in its first row, 0 if there is none.
+	SQL func(t *testing.T, statement string, args ...any) int64
 }
 
-// Run runs the suite. open returns a new Repo, which is closed by the test's cleanup.
-func Run(t *testing.T, open func(t *testing.T) Repo) {
+// Run runs the suite. connect returns a new Repo, which is closed by the test's cleanup.
+func Run(t *testing.T, connect func(t *testing.T) Repo) {
 	t.Helper()
-	for _, tc := range slices.Concat(feedTests, drainTests, shardTests, nodeTests) {
+	for _, tc := range slices.Concat(feedTests, drainTests, counterTests, keyTests, letterTests, shardTests, claimTests, directTests, countTests, flushTests, nodeTests) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			tc.run(t, open(t))
+			tc.run(t, connect(t))
 		})
 	}
 }
@@ -88,10 +136,19 @@ func tombstone(id, author model.ID, v model.Version) model.Item {
 // store writes items without moving any shard.
 func store(t *testing.T, r Repo, items ...model.Item) {
 	t.Helper()
-	refused, err := r.Drain.Apply(t.Context(), &model.Batch{Items: items})
-	if err != nil || len(refused) > 0 {
-		t.Fatalf("Apply: refused %v, %v", refused, err)
+	applied, err := r.Drain.Apply(t.Context(), &model.Batch{Writes: puts(items...)})
+	if err != nil || len(applied.Refused) > 0 || len(applied.DeadLetters) > 0 {
+		t.Fatalf("Apply: %+v, %v", applied, err)
 	}
+}
+
+// puts returns the items as writes of shard 0.
+func puts(items ...model.Item) []model.Queued {
+	var writes []model.Queued
+	for i := range items {
+		writes = append(writes, model.Queued{Version: items[i].Version, Item: &items[i]})
+	}
+	return writes
 }
 
 // wantItem fails the test unless the item is stored exactly so.
@@ -120,34 +177,44 @@ func ids(items []model.Item) []model.ID {
 	return out
 }
 
-// opened returns the repo's only replica "r" with n shards at home "h", ready in epoch 1.
+// opened returns n shards for items at home "h", ready in epoch 1, opened by a replica "r" that takes no
+// further part.
 func opened(t *testing.T, r Repo, n int) []model.Shard {
 	t.Helper()
-	if err := r.Shards.Init(t.Context(), n); err != nil {
+	if err := r.Shards.Init(t.Context(), n, n); err != nil {
 		t.Fatal(err)
 	}
-	claims := make([]model.Claim, n)
-	for s := range claims {
-		claims[s] = model.Claim{Shard: s, Home: "h"}
-	}
-	claimed, _, err := r.Shards.Claim(t.Context(), "r", claims)
-	if err != nil || len(claimed) != n {
-		t.Fatalf("Claim: %v, %v", claimed, err)
-	}
-	if confirmed, err := r.Shards.Confirm(t.Context(), claimed); err != nil || len(confirmed) != n {
-		t.Fatalf("Confirm: %v, %v", confirmed, err)
+	for s := range n {
+		open(t, r, model.Claim{Shard: s, Home: "h"}, true)
 	}
 	return state(t, r)
 }
 
-// state reads the shards as a replica that asks for no permission worth waiting for.
+// open makes a claim, and confirms it if it is to be ready. It returns the shard.
+func open(t *testing.T, r Repo, c model.Claim, ready bool) model.Shard {
+	t.Helper()
+	claimed, _, err := r.Claims.Claim(t.Context(), "r", []model.Claim{c})
+	if err != nil || len(claimed) != 1 {
+		t.Fatalf("Claim: %v, %v", claimed, err)
+	}
+	if !ready {
+		return claimed[0]
+	}
+	if confirmed, err := r.Claims.Confirm(t.Context(), claimed); err != nil || len(confirmed) != 1 {
+		t.Fatalf("Confirm: %v, %v", confirmed, err)
+	}
+	claimed[0].Ready = true
+	return claimed[0]
+}
+
+// state returns all shards.
 func state(t *testing.T, r Repo) []model.Shard {
 	t.Helper()
-	h, err := r.Shards.Heartbeat(t.Context(), "r", time.Millisecond)
+	all, err := r.Shards.All(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return h.Shards
+	return all
 }
 
 // move returns the advance of a ready shard to a version.
