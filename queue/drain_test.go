@@ -1,16 +1,11 @@
 package queue
 
 import (
-	"context"
-	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/zmsg/zmsg/model"
 )
@@ -87,11 +82,11 @@ func TestDrainCAS_RefusedShardIsRefreshedAndCostsOnlyItself(t *testing.T) {
 	mine, others := r.inShard(0, 0), r.inShard(1, 0)
 	first := r.put(others, `"x"`)
 	sh, _ := r.sql.All(t.Context())
-	if refused := r.sql.commit(&model.Batch{
+	if applied := r.sql.commit(&model.Batch{
 		Advances: []model.Advance{{Shard: 1, Epoch: sh[1].Epoch, Home: sh[1].Home, To: first}},
-		Items:    []model.Item{{ID: others, Version: first}},
-	}); refused != nil {
-		t.Fatal(refused)
+		Writes:   []model.Queued{{Shard: 1, Version: first, Item: &model.Item{ID: others, Version: first}}},
+	}); applied.Refused != nil {
+		t.Fatal(applied.Refused)
 	}
 	second := r.put(others, `"y"`)
 	v := r.put(mine, `"z"`)
@@ -121,7 +116,6 @@ func TestUnfinishedReleaseIsCompleted(t *testing.T) {
 	v := r.put(id, `"x"`)
 	sh, _ := r.sql.All(t.Context())
 	r.sql.commit(&model.Batch{Advances: []model.Advance{{Shard: 2, Epoch: sh[2].Epoch, Home: sh[2].Home, To: v}}})
-	r.table.Poke()
 	r.eventually("the position is known", func() bool { return r.table.Position(2) == v })
 	if err := r.round(2); err != nil {
 		t.Fatal(err)
@@ -131,93 +125,11 @@ func TestUnfinishedReleaseIsCompleted(t *testing.T) {
 	}
 }
 
-func TestDamagedEntryIsNamedAndNothingIsLost(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	id := r.inShard(0, 0)
-	v := r.put(id, `"x"`)
-	damaged := redis.XAddArgs{Stream: r.space.Queue(0), ID: "1-2", Values: []string{"v7", "no record"}}
-	if err := r.conn.Client().XAdd(t.Context(), &damaged).Err(); err != nil {
-		t.Fatal(err)
-	}
-	err := r.round(0)
-	if err == nil || !strings.Contains(err.Error(), "1-2") || !strings.Contains(err.Error(), "shard 0") {
-		t.Errorf("got %v", err)
-	}
-	sh, _ := r.sql.All(t.Context())
-	sh[0].Ready = false
-	if _, err := r.DrainLeftovers(t.Context(), sh[0]); err == nil || !strings.Contains(err.Error(), "1-2") {
-		t.Errorf("leftovers: %v", err)
-	}
-	if got := r.queued(0); !slices.Equal(got, []string{"1-1", "1-2"}) || r.sql.position(0) != 0 || !r.entry(id).Pinned {
-		t.Errorf("queue %v, position %d, entry %+v", got, r.sql.position(0), r.entry(id))
-	}
-	if err := r.conn.Client().XDel(t.Context(), damaged.Stream, damaged.ID).Err(); err != nil { // repaired by hand
-		t.Fatal(err)
-	}
-	if err := r.round(0); err != nil || r.sql.position(0) != v {
-		t.Errorf("after the repair: %v, position %d", err, r.sql.position(0))
-	}
-}
-
-func TestDrainLeftoversStopsWhenRefused(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	for n := range 5 {
-		r.put(r.inShard(3, n), `"x"`)
-	}
-	before := r.queued(3)
-	sh, _ := r.sql.All(t.Context())
-	claimed := sh[3]
-	claimed.Epoch++ // the attempt of somebody whom a later one has overtaken
-	if position, err := r.DrainLeftovers(t.Context(), claimed); err == nil {
-		t.Errorf("drained up to %d", position)
-	}
-	if !slices.Equal(r.queued(3), before) || len(r.sql.arrived) != 0 {
-		t.Errorf("queue %v, stored %v", r.queued(3), r.sql.arrived)
-	}
-	r.sql.before = func() error { return errors.New("the database refuses") }
-	if _, err := r.DrainLeftovers(t.Context(), claimed); err == nil || r.sql.position(3) != 0 {
-		t.Errorf("without the database: %v, position %d", err, r.sql.position(3))
-	}
-}
-
-func TestDrainLeftoversTakesAllPages(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	const writes = 2*leftoverBatch + 3
-	id := r.inShard(3, 0)
-	var last model.Version
-	for n := range writes {
-		last = r.put(id, textN(n))
-	}
-	sh, _ := r.sql.All(t.Context())
-	claimed, err := r.sql.claim(t.Context(), sh[3])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if position, err := r.DrainLeftovers(t.Context(), claimed); err != nil || position != last || r.sql.position(3) != last {
-		t.Errorf("drained up to %d, %v, want %d", position, err, last)
-	}
-	if row, _ := r.sql.Get(t.Context(), id); row.Version != last || len(r.sql.arrived[id]) != 3 {
-		t.Errorf("stored %+v in %d transactions", row, len(r.sql.arrived[id]))
-	}
-}
-
-// claim begins an epoch of one shard at the same home.
-func (m *memory) claim(ctx context.Context, sh model.Shard) (model.Shard, error) {
-	claimed, _, err := m.Claim(ctx, "a", []model.Claim{{Shard: sh.Shard, Epoch: sh.Epoch, Home: sh.Home}})
-	if err != nil || len(claimed) != 1 {
-		return model.Shard{}, errors.Join(err, errors.New("not claimed"))
-	}
-	return claimed[0], nil
-}
-
 func TestPromoteWakesOnlyShardsThatLag(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	released := make([]model.Version, testShards)
-	for s := range testShards {
+	released := make([]model.Version, itemShards)
+	for s := range itemShards {
 		released[s] = r.put(r.inShard(s, 0), `"x"`)
 	}
 	w := r.workers[0]
@@ -241,6 +153,24 @@ func TestPromoteWakesOnlyShardsThatLag(t *testing.T) {
 	defer w.mu.Unlock()
 	if len(w.later) != 0 || w.late != nil {
 		t.Errorf("waits on for %v", w.later)
+	}
+}
+
+// As long as Redis may know a key, SQL does too: a stream that comes back may hold it.
+func TestKeysAreForgottenWithTheTombstones(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cfg.TombstonePeriod = 10 * time.Millisecond
+	r.start()
+	expired := func() []time.Time {
+		r.sql.mu.Lock()
+		defer r.sql.mu.Unlock()
+		return r.sql.expired
+	}
+	began := time.Now()
+	r.eventually("keys are forgotten again and again", func() bool { return len(expired()) > 1 })
+	if age := began.Sub(expired()[0]); age > 2*r.cfg.IdempotencyTTL || age < 2*r.cfg.IdempotencyTTL-time.Minute {
+		t.Errorf("keys older than %v are forgotten", age)
 	}
 }
 

@@ -1,13 +1,15 @@
 package queue
 
 import (
+	"maps"
+	"math/rand/v2"
 	"slices"
-	"strings"
+	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 	"pgregory.net/rapid"
 
@@ -16,116 +18,116 @@ import (
 	"github.com/zmsg/zmsg/model"
 )
 
-// batches draws batches of writes over a few items, each part of one shard.
-func batches() *rapid.Generator[*batch] {
-	return rapid.Custom(func(t *rapid.T) *batch {
-		b := &batch{}
-		for s := range rapid.IntRange(1, 3).Draw(t, "shards") {
-			p := part{grant: &shards.Grant{Shard: s, Epoch: 1}, from: model.NewVersion(1, 10)}
-			for seq := range rapid.IntRange(1, 20).Draw(t, "writes") {
-				p.writes = append(p.writes, model.Item{
-					ID:      model.ID(rapid.IntRange(1, 8).Draw(t, "item")*3 + s), // an item is in one shard
-					Version: model.NewVersion(1, int64(11+seq)),
-					Deleted: rapid.Bool().Draw(t, "deleted"),
-				})
-			}
-			p.to = p.writes[len(p.writes)-1].Version
-			b.parts = append(b.parts, p)
-		}
-		return b
-	})
-}
-
-// wantMerged checks the merged items against the newest write of every item.
-func wantMerged(t *rapid.T, b *batch) {
-	newest := make(map[model.ID]model.Item)
-	writes := 0
-	for _, p := range b.parts {
-		for _, it := range p.writes {
-			writes++
-			if newest[it.ID].Version < it.Version {
-				newest[it.ID] = it
+// queuedWrites draws the writes of one shard: items, changes of counters and entries that cannot be read.
+func queuedWrites() *rapid.Generator[[]model.Queued] {
+	return rapid.Custom(func(t *rapid.T) []model.Queued {
+		writes := make([]model.Queued, rapid.IntRange(1, 3*releaseChunk).Draw(t, "writes"))
+		spread := rapid.SampledFrom([]int{3, 3 * releaseChunk}).Draw(t, "items and counters")
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		for i := range writes {
+			q := &writes[i]
+			q.Version = model.NewVersion(1, int64(11+2*i))
+			n := 1 + random.IntN(spread)
+			switch random.IntN(10) {
+			case 0:
+				q.Raw = "damaged"
+			case 1, 2, 3, 4:
+				q.Item = &model.Item{ID: model.ID(n), Version: q.Version}
+			default:
+				q.Delta = &model.Delta{
+					Counter: model.Counter{Subject: "s" + strconv.Itoa(n/2), Metric: "m" + strconv.Itoa(n%2)},
+					N:       random.Int64N(model.MaxCount) - model.MaxCount/2,
+				}
 			}
 		}
-	}
-	if b.writes != writes || len(b.items) != len(newest) {
-		t.Fatalf("%d writes of %d items are %d of %d", writes, len(newest), b.writes, len(b.items))
-	}
-	for i, it := range b.items {
-		if want := newest[it.ID]; it.Version != want.Version || it.Deleted != want.Deleted {
-			t.Fatalf("item %s: %+v, want %+v", it.ID, it, want)
-		}
-		if i > 0 && b.items[i-1].ID >= it.ID {
-			t.Fatalf("items are not sorted: %s before %s", b.items[i-1].ID, it.ID)
-		}
-	}
-}
-
-func TestMergeKeepsTheNewestWriteOfEveryItemSorted(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		b := batches().Draw(t, "batch")
-		b.merge()
-		wantMerged(t, b)
-		b.drop([]int{rapid.IntRange(0, 3).Draw(t, "refused")})
-		wantMerged(t, b)
+		return writes
 	})
 }
 
 func TestChunksOfAReleaseCoverItWithoutGaps(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p := part{from: model.NewVersion(1, 5)}
-		for i := range rapid.IntRange(1, 3*releaseChunk).Draw(t, "writes") {
-			p.writes = append(p.writes, model.Item{ID: model.ID(i + 1), Version: model.NewVersion(1, int64(6+2*i))})
-		}
+		p := part{from: model.NewVersion(1, 10), writes: queuedWrites().Draw(t, "part")}
 		p.to = p.writes[len(p.writes)-1].Version
-		at, covered := p.from, 0
+		at, rest := p.from, p.writes
 		for _, c := range p.chunks() {
-			if c.from != at || c.to != c.writes[len(c.writes)-1].Version || len(c.writes) > releaseChunk {
-				t.Fatalf("chunk from %d to %d of %d writes after %d", c.from, c.to, len(c.writes), at)
+			if n := len(c.items) + len(c.sums); c.from != at || n > releaseChunk {
+				t.Fatalf("chunk from %d to %d of %d after %d", c.from, c.to, n, at)
 			}
-			at, covered = c.to, covered+len(c.writes)
+			items, sums := make(map[model.ID]int), make(map[model.Counter]int64)
+			for ; len(rest) > 0 && rest[0].Version <= c.to; rest = rest[1:] {
+				switch q := rest[0]; {
+				case q.Item != nil:
+					items[q.Item.ID] = 1
+				case q.Delta != nil:
+					sums[q.Delta.Counter] += q.Delta.N
+				}
+			}
+			told := make(map[model.ID]int)
+			for _, id := range c.items {
+				told[id]++
+			}
+			if !maps.Equal(told, items) || !maps.Equal(c.sums, sums) {
+				t.Fatalf("chunk to %d: items %v and sums %v, want %v and %v", c.to, told, c.sums, items, sums)
+			}
+			at = c.to
 		}
-		if at != p.to || covered != len(p.writes) {
-			t.Fatalf("%d of %d writes are covered, up to %d", covered, len(p.writes), at)
+		if at != p.to || len(rest) != 0 {
+			t.Fatalf("covered up to %d of %d", at, p.to)
 		}
 	})
 }
 
-func TestParseWrite(t *testing.T) {
+func TestManyChangesOfFewCountersAreOneChunk(t *testing.T) {
 	t.Parallel()
-	it := model.Item{
-		ID: 7, AuthorID: 9, Kind: "post", Content: []byte("a|b"), CreatedAt: time.UnixMilli(1).UTC(), UpdatedAt: time.UnixMilli(2).UTC(),
+	var p part
+	for i := range 20 * releaseChunk {
+		p.add("", model.Queued{Version: model.NewVersion(1, int64(i+1)), Delta: &model.Delta{
+			Counter: model.Counter{Subject: "s", Metric: strconv.Itoa(i % 4)}, N: 1,
+		}})
 	}
-	record := string(keyspace.AppendRecord(nil, &it))
-	for op, deleted := range map[string]bool{"v": false, "d": true} {
-		got, err := parseWrite(redis.XMessage{ID: "3-4", Values: map[string]any{op + "7": record}})
-		if err != nil || got.ID != 7 || got.Version != model.NewVersion(3, 4) || got.Deleted != deleted ||
-			got.AuthorID != 9 || string(got.Content) != "a|b" {
-			t.Errorf("got %+v, %v", got, err)
-		}
-	}
-	for name, m := range map[string]redis.XMessage{
-		"NoVersion":   {ID: "x-4", Values: map[string]any{"v7": record}},
-		"NoField":     {ID: "3-4", Values: map[string]any{}},
-		"TwoFields":   {ID: "3-4", Values: map[string]any{"v7": record, "v8": record}},
-		"NoOperation": {ID: "3-4", Values: map[string]any{"": record}},
-		"UnknownOp":   {ID: "3-4", Values: map[string]any{"z7": record}},
-		"NoItem":      {ID: "3-4", Values: map[string]any{"v": record}},
-		"SignedItem":  {ID: "3-4", Values: map[string]any{"v+7": record}},
-		"NoText":      {ID: "3-4", Values: map[string]any{"v7": 5}},
-		"NoRecord":    {ID: "3-4", Values: map[string]any{"v7": "9|post|1"}},
-	} {
-		if it, err := parseWrite(m); err == nil || !strings.Contains(err.Error(), m.ID) {
-			t.Errorf("%s: got %+v, %v, want an error that names the entry", name, it, err)
-		}
+	list := p.chunks()
+	if len(list) != 1 || list[0].to != p.to || len(list[0].sums) != 4 || list[0].sums[model.Counter{Subject: "s", Metric: "0"}] != 5*releaseChunk {
+		t.Errorf("%d chunks, the first to %d with sums %v", len(list), list[0].to, list[0].sums)
 	}
 }
 
+func TestRoundThatSQLLeftSomethingOutOfIsReadByTheScript(t *testing.T) {
+	t.Parallel()
+	p := part{grant: &shards.Grant{Shard: 3}, from: 1}
+	p.add("", model.Queued{Shard: 3, Version: 2, Item: &model.Item{ID: 7}})
+	other := part{grant: &shards.Grant{Shard: 4}, from: 1, to: 2}
+	b := &batch{parts: []part{p, other}}
+	b.skip([]model.DeadLetter{{Shard: 3, Version: 2}})
+	list := b.parts[0].chunks()
+	if len(list) != 1 || list[0].to != 2 || list[0].skipped != 2 || len(list[0].items) != 0 {
+		t.Errorf("got %+v", list)
+	}
+	if b.parts[1].skipped != 0 {
+		t.Errorf("the other shard: %+v", b.parts[1])
+	}
+}
+
+// testWorker returns a worker over n shards of items that does not run.
 func testWorker(cfg Config, n int) *worker {
-	d := NewDrainer(cfg, DrainerDeps{Table: shards.NewTable(keyspace.New(n)), Log: zap.NewNop(), Registerer: prometheus.NewRegistry()})
+	space := keyspace.New(n)
+	d := NewDrainer(cfg, DrainerDeps{
+		Space: space, Table: shards.NewTable(space), Log: zap.NewNop(), Registerer: prometheus.NewRegistry(),
+	})
 	return d.workers[0]
+}
+
+// sized returns a batch of so many item writes with so much content in all.
+func sized(bytes, items int) *batch {
+	var p part
+	for i := range items {
+		it := &model.Item{ID: model.ID(i + 1)}
+		if i == 0 {
+			it.Content = make([]byte, bytes)
+		}
+		p.add("", model.Queued{Version: model.Version(i + 1), Item: it})
+	}
+	return &batch{parts: []part{p}}
 }
 
 func TestAdaptKeepsBatchesNearTheirLimit(t *testing.T) {
@@ -133,23 +135,38 @@ func TestAdaptKeepsBatchesNearTheirLimit(t *testing.T) {
 	const limit = 1 << 20
 	w := testWorker(Config{Workers: 1, BatchItems: 1000, BatchBytes: limit}, 1)
 	for range 20 {
-		w.adapt(10, 1)
+		w.adapt(sized(10, 1))
 	}
 	if w.perShard != 1000 {
 		t.Errorf("small writes: %d for each shard", w.perShard)
 	}
 	for range 20 {
-		w.adapt(0, 0)
-		w.adapt(limit/2, 10)
+		w.adapt(sized(0, 0))
+		w.adapt(sized(limit/2, 10))
 	}
 	if w.perShard != 1000 {
 		t.Errorf("an empty round, or one of the right size, changed it to %d", w.perShard)
 	}
 	for range 20 {
-		w.adapt(limit+1, 10)
+		w.adapt(sized(limit+1, 10))
 	}
 	if w.perShard != 1 {
 		t.Errorf("huge writes: %d for each shard", w.perShard)
+	}
+}
+
+func TestARoundHasLimits(t *testing.T) {
+	t.Parallel()
+	w := testWorker(Config{Workers: 1, BatchItems: 1000, BatchBytes: 1 << 20}, 64)
+	const counter = 64 // the first of them
+	for _, tc := range []struct{ perShard, shard, shards, want int }{
+		{16, 0, 1, 16}, {16, 0, 64, 15}, {1000, 0, 1, 1000}, {1000, 0, 64, 15}, {1000, 0, 2000, 1},
+		{16, counter, 1, roundEntries}, {16, counter, 16, roundEntries / 16},
+	} {
+		w.perShard = tc.perShard
+		if got := w.count(tc.shard, tc.shards); got != tc.want {
+			t.Errorf("%d for each shard: %d of shard %d, one of %d; want %d", tc.perShard, got, tc.shard, tc.shards, tc.want)
+		}
 	}
 }
 
@@ -196,4 +213,91 @@ func TestTakeEmptiesTheSetOfWokenShards(t *testing.T) {
 	if got := w.take(); len(got) != 0 {
 		t.Errorf("taken twice: %v", got)
 	}
+}
+
+// The first change of a counter waits for others as long as was asked for, and then all go together.
+func TestChangesOfCountersAreGathered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := testWorker(Config{Workers: 1, CounterFlush: 5 * time.Second}, 16)
+		woken := func(after time.Duration) []int {
+			<-time.After(after)
+			synctest.Wait()
+			return w.take()
+		}
+		w.gather(17, 1)
+		if got := woken(3 * time.Second); len(got) != 0 {
+			t.Errorf("after 3s: %v", got)
+		}
+		w.gather(19, 1)
+		w.gather(17, 1)
+		if got := woken(1999 * time.Millisecond); len(got) != 0 {
+			t.Errorf("just before 5s: %v", got)
+		}
+		if got := woken(time.Millisecond); !slices.Equal(got, []int{17, 19}) {
+			t.Errorf("after 5s: %v", got)
+		}
+		if got := woken(time.Minute); len(got) != 0 {
+			t.Errorf("without any change: %v", got)
+		}
+		w.gather(18, 1) // its own wait begins
+		if got := woken(4999 * time.Millisecond); len(got) != 0 {
+			t.Errorf("just before the second 5s: %v", got)
+		}
+		if got := woken(time.Millisecond); !slices.Equal(got, []int{18}) {
+			t.Errorf("after the second 5s: %v", got)
+		}
+	})
+}
+
+func TestManyChangesOfCountersDoNotWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := testWorker(Config{Workers: 1, CounterFlush: 5 * time.Second}, 16)
+		for range roundEntries {
+			w.gather(17, 1)
+		}
+		w.gather(18, 0)
+		if got := w.take(); len(got) != 0 {
+			t.Errorf("a full round, no more: %v", got)
+		}
+		w.gather(19, 1)
+		if got := w.take(); !slices.Equal(got, []int{17, 18, 19}) {
+			t.Errorf("more than a round: %v", got)
+		}
+		w.gather(17, 1) // is counted anew, and timed anew
+		<-time.After(4999 * time.Millisecond)
+		synctest.Wait()
+		if got := w.take(); len(got) != 0 {
+			t.Errorf("the next change: %v", got)
+		}
+		<-time.After(time.Millisecond)
+		synctest.Wait()
+		if got := w.take(); !slices.Equal(got, []int{17}) {
+			t.Errorf("after its time: %v", got)
+		}
+	})
+}
+
+// A waiter has its shard drained at once, with what was gathered of it; the others wait on.
+func TestWaitersTakeWhatIsGathered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := testWorker(Config{Workers: 1, CounterFlush: 5 * time.Second}, 16)
+		w.gather(17, 1)
+		w.gather(18, 1)
+		w.Expect(17, 5) // no replica owns it: this one drains it
+		if got := w.counters.take(); !slices.Equal(got, []int{17}) {
+			t.Errorf("at once: %v", got)
+		}
+		w.wake(17)
+		if got := w.take(); !slices.Equal(got, []int{17}) {
+			t.Errorf("woken: %v", got)
+		}
+		<-time.After(5 * time.Second)
+		synctest.Wait()
+		if got := w.take(); !slices.Equal(got, []int{18}) {
+			t.Errorf("gathered: %v", got)
+		}
+	})
 }
