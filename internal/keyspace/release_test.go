@@ -93,14 +93,7 @@ func TestReleaseGoesOnInChunks(t *testing.T) {
 // releaseRead releases what the caller says it has read after a position.
 func (h *shard) releaseRead(after, to model.Version, ids ...model.ID) string {
 	h.t.Helper()
-	args := []any{
-		h.epoch, Hex(to), StreamID(to), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds(), 1000, eventsKept, Hex(after),
-		"", len(ids),
-	}
-	for _, id := range ids {
-		args = append(args, int64(id))
-	}
-	return h.run(Release, []string{h.sp.Meta(h.s), h.sp.Queue(h.s), h.sp.Events(h.s)}, args...)
+	return h.releaseWith(to, releaseArgs{most: 1000, read: true, from: after, ids: ids})
 }
 
 func TestReleaseTrustsACallerOnlyFromTheReleasedPositionOn(t *testing.T) {

@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,14 +10,21 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
 
 	"github.com/zmsg/zmsg/internal/testenv"
 	"github.com/zmsg/zmsg/model"
 )
 
+// tester is a test, or one run of a property.
+type tester interface {
+	rapid.TB
+	Context() context.Context
+}
+
 // shard is one shard on a real Redis, opened in epoch 1.
 type shard struct {
-	t     *testing.T
+	t     tester
 	c     *redis.Client
 	sp    *Space
 	sc    *Scripts
@@ -46,12 +54,12 @@ func newShardOn(t *testing.T, addr string) *shard {
 	}
 	h := &shard{t: t, c: redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1}), sp: New(8), sc: sc, s: 5}
 	t.Cleanup(func() { _ = h.c.Close() })
-	h.load()
+	h.loadScripts()
 	h.open(1, 0)
 	return h
 }
 
-func (h *shard) load() {
+func (h *shard) loadScripts() {
 	h.t.Helper()
 	for _, s := range h.sc.All() {
 		if err := s.Load(h.t.Context(), h.c).Err(); err != nil {
@@ -163,8 +171,7 @@ func (h *shard) release(to model.Version) string {
 
 func (h *shard) releaseSome(to model.Version, most int) string {
 	h.t.Helper()
-	return h.run(Release, []string{h.sp.Meta(h.s), h.sp.Queue(h.s), h.sp.Events(h.s)},
-		h.epoch, Hex(to), StreamID(to), h.sp.Prefix(h.s), valueTTL.Milliseconds(), deletionTTL.Milliseconds(), most, eventsKept, "", "", 0)
+	return h.releaseWith(to, releaseArgs{most: most})
 }
 
 // fill brings what SQL said after a miss at the tip.

@@ -3,7 +3,7 @@
 --       '1' if cold counters may be added to all the same (blind), then of each change
 --       subject, metric, op (a: add, s: set, r: remove), what to add or to set,
 --       idempotency key (empty: none), fingerprint (without '|')
--- Returns one list for each change: {'ok', seq, total (empty: not known)}, {'cold'} (the totals must be loaded
+-- Returns one list for each change: {'ok', seq, total (empty: not known), difference}, {'cold'} (the totals must be loaded
 --         first), {'range', total}, {'many'}, {'replay', result}, {'reused'}, {'key'} (it must be looked up in SQL first).
 -- A change that follows one of its subject that could not be done is 'cold' too: they are done in order.
 -- include keys
@@ -16,13 +16,13 @@ local now, bucket = clock(ARGV[4])
 local most, metrics = 9007199254740991, 256 -- model.MaxCount, model.MaxMetrics
 local held, seq, done = {}, 0, 0
 
--- difference returns what a total lacks to be n. Both may have any size that Redis can count with.
-local function difference(n, total)
-  redis.call('HSET', KEYS[1], 'x', n)
-  redis.call('HINCRBY', KEYS[1], 'x', negated(total))
-  local d = redis.call('HGET', KEYS[1], 'x')
+-- sum adds what is too great for the numbers of a script.
+local function sum(a, b)
+  redis.call('HSET', KEYS[1], 'x', a)
+  redis.call('HINCRBY', KEYS[1], 'x', b)
+  local n = redis.call('HGET', KEYS[1], 'x')
   redis.call('HDEL', KEYS[1], 'x')
-  return d
+  return n
 end
 
 -- known answers a change whose key tells that it was done, or cannot be done yet.
@@ -37,14 +37,18 @@ local function known(key, print)
 end
 
 -- limited answers a change that may not be done; total is false if it is not known, or the metric not there.
--- Ranges are compared with numbers that are not always exact, but always on the right side of 2^53 - 1.
+-- The sum of two numbers that are in range is on the right side of its end, even if it is not exact.
 local function limited(key, sums, hot, metric, op, n, total)
   if op == 'r' then return false end
   if not hot then
-    local sum = tonumber(redis.call('HGET', sums, metric) or 0) + tonumber(n)
-    return math.abs(sum) > most and { 'cold' } -- with so much pending no total can be in range for sure
+    local queued = tonumber(redis.call('HGET', sums, metric) or 0) + tonumber(n)
+    return math.abs(queued) > most and { 'cold' } -- blind additions have an end too
   end
-  local after = tonumber(n) + (op == 'a' and tonumber(total or 0) or 0)
+  local after = tonumber(n)
+  if op == 'a' and total then
+    -- Blind additions may have led out of the range.
+    after = math.abs(tonumber(total)) > most and tonumber(sum(total, n)) or after + tonumber(total)
+  end
   if math.abs(after) > most then return { 'range', total or '0' } end
   return not total and redis.call('HLEN', key) > metrics and { 'many' } -- one field is the stamp
 end
@@ -62,7 +66,7 @@ local function count(subject, metric, op, n, key, print)
   if answer then return answer end
 
   local delta, flags = n, ''
-  if op == 's' then delta = difference(n, total or '0') end
+  if op == 's' then delta = sum(n, negated(total or '0')) end
   if op == 'r' then delta, flags = negated(total or '0'), 'r' end
   seq, done = redis.call('HINCRBY', KEYS[1], 'seq', 1), done + 1
   if redis.call('HINCRBY', sums, metric, delta) == 0 then redis.call('HDEL', sums, metric) end
@@ -82,7 +86,7 @@ local function count(subject, metric, op, n, key, print)
     redis.call('XADD', KEYS[2], id, 'i', change, 'k', key .. '|' .. stored)
     remember(prefix, bucket, m[2], key, stored)
   end
-  return { 'ok', seq, value }
+  return { 'ok', seq, value, delta }
 end
 
 local r = {}
