@@ -275,8 +275,8 @@ func (d *Direct) Remember(ctx context.Context, shard int, epoch int64, key strin
 	}, func(b *pgx.Batch) error {
 		var record string
 		if record, replayed = known[key]; replayed {
-			stored, err = decodeRecord(record)
-			return err
+			stored = decodeRecord(record)
+			return nil
 		}
 		b.Queue(rememberKeys, shard, []string{key}, []string{encodeRecord(result)})
 		return nil

@@ -41,10 +41,17 @@ DELETE FROM idempotency WHERE id IN (
 	SELECT id FROM idempotency WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
 )`
 
-// Expire forgets the keys that were committed before olderThan, and tells how many rows they were.
+// forgetFlushed may go by the position: whatever stream holds such a change has been drained past it.
+const forgetFlushed = "DELETE FROM flushed USING shards WHERE flushed.shard = shards.shard AND version <= position"
+
+// Expire forgets the keys that were committed before olderThan, and the notes of those changes that a
+// replica brought to SQL itself and that no stream can bring again. It tells how many rows they were.
 func (k *Keys) Expire(ctx context.Context, olderThan time.Time) (int64, error) {
-	var total int64
-	for {
+	tag, err := k.db.pool.Exec(ctx, forgetFlushed)
+	if err != nil {
+		return 0, translate(err)
+	}
+	for total := tag.RowsAffected(); ; {
 		tag, err := k.db.pool.Exec(ctx, expire, olderThan, expirePage)
 		if err != nil {
 			return total, translate(err)
@@ -53,16 +60,6 @@ func (k *Keys) Expire(ctx context.Context, olderThan time.Time) (int64, error) {
 			return total, nil
 		}
 	}
-}
-
-// forgetFlushed may go by the position: whatever stream holds such a change has been drained past it.
-const forgetFlushed = "DELETE FROM flushed USING shards WHERE flushed.shard = shards.shard AND version <= position"
-
-// ForgetFlushed removes the notes of changes that a replica brought to SQL itself and that no stream can
-// bring again, and tells how many.
-func (k *Keys) ForgetFlushed(ctx context.Context) (int64, error) {
-	tag, err := k.db.pool.Exec(ctx, forgetFlushed)
-	return tag.RowsAffected(), translate(err)
 }
 
 const knownKeys = `

@@ -41,7 +41,6 @@ type Counters interface {
 type Keys interface {
 	Recall(ctx context.Context, shard int, key string) (record string, ok bool, err error)
 	Expire(ctx context.Context, olderThan time.Time) (int64, error)
-	ForgetFlushed(ctx context.Context) (int64, error)
 }
 
 // DeadLetters reads what could not be stored.
@@ -101,7 +100,7 @@ type Repo struct {
 // Run runs the suite. connect returns a new Repo, which is closed by the test's cleanup.
 func Run(t *testing.T, connect func(t *testing.T) Repo) {
 	t.Helper()
-	for _, tc := range slices.Concat(feedTests, drainTests, counterTests, keyTests, letterTests, shardTests, claimTests, directTests, countTests, flushTests, nodeTests) {
+	for _, tc := range slices.Concat(feedTests, drainTests, counterTests, keyTests, badRowTests, letterTests, shardTests, claimTests, directTests, countTests, flushTests, nodeTests) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			tc.run(t, connect(t))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 var shardTests = []test{
 	{"Shards/InitOnce", initOnce},
+	{"Shards/InitAddsCounters", initCounters},
 	{"Shards/InitRace", initRace},
 	{"Shards/Heartbeat", heartbeats},
 	{"Shards/ClaimAndConfirm", claimsAndConfirms},
@@ -25,21 +27,41 @@ var shardTests = []test{
 
 func initOnce(t *testing.T, r Repo) {
 	for range 2 {
-		if err := r.Shards.Init(t.Context(), 5); err != nil {
+		if err := r.Shards.Init(t.Context(), 4, 5); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if got := state(t, r); len(got) != 5 {
+		t.Errorf("there are %d shards", len(got))
 	}
 	for i, s := range state(t, r) {
 		if s != (model.Shard{Shard: i}) {
 			t.Errorf("a new shard is %+v", s)
 		}
 	}
-	for _, n := range []int{4, 6} {
-		err := r.Shards.Init(t.Context(), n)
+	// Five for items are as many shards as there are, and yet others.
+	for _, n := range []int{3, 5} {
+		err := r.Shards.Init(t.Context(), n, n+1)
 		var e *model.Error
-		if !errors.As(err, &e) || e.Kind != model.Invalid {
-			t.Errorf("Init with %d shards instead of 5: %v", n, err)
+		if !errors.As(err, &e) || e.Kind != model.Invalid || !strings.Contains(e.Message, "with 4 ") {
+			t.Errorf("Init with %d shards instead of 4: %v", n, err)
 		}
+	}
+}
+
+// A database from before there were counters gets their shards; those of items stay as they are.
+func initCounters(t *testing.T, r Repo) {
+	before := opened(t, r, 4)
+	if err := r.Shards.Init(t.Context(), 5, 6); model.KindOf(err) != model.Invalid {
+		t.Errorf("Init with another number of shards: %v", err)
+	}
+	for range 2 {
+		if err := r.Shards.Init(t.Context(), 4, 5); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := state(t, r), append(before, model.Shard{Shard: 4}); !slices.Equal(got, want) {
+		t.Errorf("shards %+v, want %+v", got, want)
 	}
 }
 
@@ -48,24 +70,27 @@ func initRace(t *testing.T, r Repo) {
 	errs := make([]error, 8)
 	var wg sync.WaitGroup
 	for i := range errs {
-		wg.Go(func() { errs[i] = r.Shards.Init(t.Context(), 10+i%2) })
+		wg.Go(func() { errs[i] = r.Shards.Init(t.Context(), 10+i%2, 15) })
 	}
 	wg.Wait()
-	n := len(state(t, r))
+	won := 0
 	for i, err := range errs {
-		if (err == nil) != (10+i%2 == n) {
-			t.Errorf("%d shards exist, Init with %d: %v", n, 10+i%2, err)
+		if err == nil {
+			won |= 1 << (i % 2)
 		}
+	}
+	if n := len(state(t, r)); n != 15 || won == 0 || won == 3 {
+		t.Errorf("%d shards exist: %v", n, errs)
 	}
 }
 
 func heartbeats(t *testing.T, r Repo) {
-	if err := r.Shards.Init(t.Context(), 2); err != nil {
+	if err := r.Shards.Init(t.Context(), 2, 2); err != nil {
 		t.Fatal(err)
 	}
 	beat := func(replica string, ttl time.Duration) []string {
 		t.Helper()
-		h, err := r.Shards.Heartbeat(t.Context(), replica, ttl)
+		h, err := r.Shards.Heartbeat(t.Context(), model.Beat{Replica: replica, TTL: ttl})
 		if err != nil || len(h.Shards) != 2 {
 			t.Fatalf("%+v, %v", h, err)
 		}
@@ -96,14 +121,14 @@ func heartbeats(t *testing.T, r Repo) {
 func claimsAndConfirms(t *testing.T, r Repo) {
 	s := opened(t, r, 3)
 	ctx := t.Context()
-	claimed, wait, err := r.Shards.Claim(ctx, "q", []model.Claim{
+	claimed, wait, err := r.Claims.Claim(ctx, "q", []model.Claim{
 		{Shard: 2, Epoch: 1, Home: "new"}, {Shard: 0, Epoch: 7, Home: "new"}, {Shard: 9, Home: "new"},
 	})
 	want := []model.Shard{{Shard: 2, Epoch: 2, Home: "new", Opener: "q"}}
 	if err != nil || !slices.Equal(claimed, want) {
 		t.Fatalf("claimed %+v, %v; want %+v", claimed, err, want)
 	}
-	if wait < 0 || wait > time.Second { // "r" asked for a millisecond
+	if wait != 0 { // there is nobody else
 		t.Errorf("wait is %v", wait)
 	}
 	s[2] = want[0]
@@ -118,12 +143,12 @@ func claimsAndConfirms(t *testing.T, r Repo) {
 	} {
 		other := want[0]
 		change(&other)
-		if got, err := r.Shards.Confirm(ctx, []model.Shard{other}); err != nil || len(got) != 0 {
+		if got, err := r.Claims.Confirm(ctx, []model.Shard{other}); err != nil || len(got) != 0 {
 			t.Errorf("Confirm with another %s: %v, %v", name, got, err)
 		}
 	}
 	for range 2 { // the answer to the first may have been lost
-		if got, err := r.Shards.Confirm(ctx, claimed); err != nil || !slices.Equal(got, []int{2}) {
+		if got, err := r.Claims.Confirm(ctx, claimed); err != nil || !slices.Equal(got, []int{2}) {
 			t.Fatalf("Confirm: %v, %v", got, err)
 		}
 	}
@@ -149,7 +174,7 @@ func claimRace(t *testing.T, r Repo) {
 			if replica > "c" {
 				slices.Reverse(claims)
 			}
-			claimed, _, err := r.Shards.Claim(t.Context(), replica, claims)
+			claimed, _, err := r.Claims.Claim(t.Context(), replica, claims)
 			mu.Lock()
 			defer mu.Unlock()
 			for _, s := range claimed {
@@ -171,17 +196,17 @@ func claimRace(t *testing.T, r Repo) {
 func claimWaits(t *testing.T, r Repo) {
 	opened(t, r, 1)
 	for replica, ttl := range map[string]time.Duration{"a": time.Hour, "b": time.Minute} {
-		if _, err := r.Shards.Heartbeat(t.Context(), replica, ttl); err != nil {
+		if _, err := r.Shards.Heartbeat(t.Context(), model.Beat{Replica: replica, TTL: ttl}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// A shorter permission takes nothing back of the longer one.
-	if _, err := r.Shards.Heartbeat(t.Context(), "b", time.Second); err != nil {
+	if _, err := r.Shards.Heartbeat(t.Context(), model.Beat{Replica: "b", TTL: time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	between := func(claimant string, epoch int64, lowest, highest time.Duration) {
 		t.Helper()
-		claimed, wait, err := r.Shards.Claim(t.Context(), claimant, []model.Claim{{Epoch: epoch, Home: "h"}})
+		claimed, wait, err := r.Claims.Claim(t.Context(), claimant, []model.Claim{{Epoch: epoch, Home: "h"}})
 		if err != nil || len(claimed) != 1 || wait < lowest || wait > highest {
 			t.Errorf("claim by %s: %v, wait %v, %v; want %v to %v", claimant, claimed, wait, err, lowest, highest)
 		}
@@ -214,7 +239,7 @@ func heartbeatClaimRace(t *testing.T, r Repo) {
 		g.Go(func() error {
 			for ctx.Err() == nil {
 				asked := time.Now()
-				h, err := r.Shards.Heartbeat(t.Context(), replica, ttl) //nolint:contextcheck // ctx ends the loop, not a call
+				h, err := r.Shards.Heartbeat(t.Context(), model.Beat{Replica: replica, TTL: ttl}) //nolint:contextcheck // ctx ends the loop, not a call
 				if err != nil {
 					return err
 				}
@@ -227,7 +252,7 @@ func heartbeatClaimRace(t *testing.T, r Repo) {
 	}
 	ends := make(map[int64]time.Time) // of each epoch
 	for epoch := int64(1); epoch <= 100; epoch++ {
-		claimed, wait, err := r.Shards.Claim(t.Context(), "x", []model.Claim{{Epoch: epoch, Home: "h"}})
+		claimed, wait, err := r.Claims.Claim(t.Context(), "x", []model.Claim{{Epoch: epoch, Home: "h"}})
 		if err != nil || len(claimed) != 1 {
 			t.Fatalf("claim of epoch %d: %v, %v", epoch, claimed, err)
 		}
