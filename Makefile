@@ -29,11 +29,11 @@ demo: deps ## watch the promises being kept under load and faults
 	go run ./bench/demo
 
 .PHONY: test
-test: deps ## run all tests under the race detector (PKG=./cache/... for some)
+test: deps bin/valkey-server ## run all tests under the race detector (PKG=./cache/... for some)
 	go test -race -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKG)
 
 .PHONY: test/fast
-test/fast: deps ## run all tests without the race detector
+test/fast: deps bin/valkey-server ## run all tests without the race detector
 	go test -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKG)
 
 .PHONY: bench
@@ -94,3 +94,7 @@ clean: ## remove what was built; the data in .dev stays
 bin/golangci-lint: tools/go.mod tools/go.sum
 	cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@touch $@
+
+# A Redis that knows WAITAOF, for the tests of durability.
+bin/valkey-server: scripts/install-valkey.sh | deps
+	scripts/install-valkey.sh

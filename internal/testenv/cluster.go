@@ -123,7 +123,11 @@ func (c *Cluster) await(ctx context.Context, command, want string, nodes []*Redi
 
 // startNode starts a redis-server in cluster mode that knows no other.
 func startNode(ctx context.Context) (*Redis, error) {
-	r, err := newRedis("")
+	path, err := findRedis()
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRedis(path, "")
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +150,11 @@ func startNode(ctx context.Context) (*Redis, error) {
 // StartSentinel starts a sentinel that watches master under name and fails over to one of its
 // replicas on its own (the quorum is 1) when master has been silent for a second.
 func StartSentinel(ctx context.Context, master *Redis, name string) (*Redis, error) {
-	r, err := newRedis("")
+	path, err := findRedis()
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRedis(path, "")
 	if err != nil {
 		return nil, err
 	}

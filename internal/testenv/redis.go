@@ -21,6 +21,8 @@ type RedisOptions struct {
 	Dir string
 	// AppendOnly logs every write to Dir, so that a restart brings the data back.
 	AppendOnly bool
+	// Valkey runs valkey-server, which knows WAITAOF, in place of redis-server, which may be too old.
+	Valkey bool
 	// ReplicaOf is the address of the server to replicate, "" for none.
 	ReplicaOf string
 	// Args are further arguments of redis-server, as "--appendfsync", "always". The last one wins.
@@ -39,7 +41,15 @@ type Redis struct {
 // StartRedis starts a redis-server and returns when it answers and has read its data. The server
 // outlives ctx; Close ends it.
 func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
-	r, err := newRedis(opts.Dir)
+	find := findRedis
+	if opts.Valkey {
+		find = findValkey
+	}
+	path, err := find()
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRedis(path, opts.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -61,13 +71,38 @@ func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
 	return r, nil
 }
 
-// newRedis prepares a server that is not started yet and has no arguments.
-func newRedis(dir string) (*Redis, error) {
+func findRedis() (string, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
-		return nil, fmt.Errorf("redis-server is not in PATH; install it: apt-get install postgresql redis-server: %w", err)
+		return "", fmt.Errorf("redis-server is not in PATH; install it: apt-get install postgresql redis-server: %w", err)
 	}
-	r := &Redis{dir: dir, temp: dir == ""}
+	return path, nil
+}
+
+// findValkey looks into bin of the module, where "make bin/valkey-server" puts it, then into PATH.
+func findValkey() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			if path, err := exec.LookPath(filepath.Join(dir, "bin", "valkey-server")); err == nil {
+				return path, nil
+			}
+			break
+		}
+	}
+	path, err := exec.LookPath("valkey-server")
+	if err != nil {
+		return "", fmt.Errorf("valkey-server is not there; get it: make bin/valkey-server: %w", err)
+	}
+	return path, nil
+}
+
+// newRedis prepares a server that is not started yet and has no arguments.
+func newRedis(path, dir string) (r *Redis, err error) {
+	r = &Redis{dir: dir, temp: dir == ""}
 	if r.temp {
 		r.dir, err = tempDir("redis-")
 	} else if r.dir, err = filepath.Abs(dir); err == nil {
@@ -80,7 +115,7 @@ func newRedis(dir string) (*Redis, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	r.process = process{
-		name: "redis-server", path: path, logPath: filepath.Join(r.dir, "server.log"),
+		name: filepath.Base(path), path: path, logPath: filepath.Join(r.dir, "server.log"),
 		stopSignal: syscall.SIGTERM, killSignal: syscall.SIGKILL, ready: r.ping,
 	}
 	return r, nil

@@ -85,6 +85,13 @@ func TestRedisForgetsOrKeepsOverKill(t *testing.T) {
 	}
 }
 
+func TestValkeyKnowsWaitAOF(t *testing.T) {
+	t.Parallel()
+	r := testenv.NewRedis(t, testenv.RedisOptions{Valkey: true})
+	_, err := r.Do(t.Context(), "WAITAOF", "1", "0", "1")
+	wantError(t, err, "appendonly is disabled")
+}
+
 func TestPausedRedisIsSilentAndCanBeStopped(t *testing.T) {
 	t.Parallel()
 	r := testenv.NewRedis(t, testenv.RedisOptions{})
