@@ -120,14 +120,15 @@ func parseInfo(text string) (Identity, error) {
 	}, nil
 }
 
-// setting returns a setting of the server, "" if it tells none: those of a provider often forbid CONFIG.
-func setting(ctx context.Context, node *redis.Client, name string) (string, error) {
-	values, err := node.ConfigGet(ctx, name).Result()
+// settings returns the settings whose names match pattern, none if the server tells none: those of a
+// provider often forbid CONFIG.
+func settings(ctx context.Context, node *redis.Client, pattern string) (map[string]string, error) {
+	values, err := node.ConfigGet(ctx, pattern).Result()
 	if reply := redis.Error(nil); errors.As(err, &reply) {
-		return "", nil
+		return nil, nil
 	}
 	if err != nil {
-		return "", model.NewUnavailable("Redis is out of reach", err)
+		return nil, model.NewUnavailable("Redis is out of reach", err)
 	}
-	return values[name], nil
+	return values, nil
 }

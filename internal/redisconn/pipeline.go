@@ -31,10 +31,10 @@ var ErrClosed = errors.New("pipeline is closed")
 // free slot starts one, and a runner goes on until the queue is empty. It then frees its slot and
 // looks once more, because a caller that has queued meanwhile has found no free slot.
 type Pipeline struct {
-	client redis.UniversalClient
-	cfg    PipelineConfig
-	queue  chan *call
-	slots  chan struct{}
+	send  func(ctx context.Context, batch []*call)
+	cfg   PipelineConfig
+	queue chan *call
+	slots chan struct{}
 
 	mu      sync.Mutex // guards closed against runners starting
 	closed  bool
@@ -48,6 +48,7 @@ type call struct {
 	one   [1]redis.Cmder // cmds of a single command, without an allocation of its own
 	state atomic.Uint32
 	done  chan struct{} // closed when cmds hold their results
+	err   error         // of the call as a whole, set before done is closed
 }
 
 // A call is taken by a runner or abandoned by its caller, never both: what has been taken is written
@@ -60,12 +61,24 @@ const (
 
 // NewPipeline returns a Pipeline over client, which stays the caller's to close, after the Pipeline.
 func NewPipeline(client redis.UniversalClient, cfg PipelineConfig) *Pipeline {
+	return pipelineBy(cfg, func(ctx context.Context, batch []*call) {
+		if len(batch) == 1 && len(batch[0].cmds) == 1 {
+			// Process leaves the error in the command, as Exec does.
+			_ = client.Process(ctx, batch[0].cmds[0])
+			return
+		}
+		_, _ = gathered(ctx, client, batch).Exec(ctx)
+	})
+}
+
+// pipelineBy returns a Pipeline whose batches are run by send, which leaves its results in the calls.
+func pipelineBy(cfg PipelineConfig, send func(context.Context, []*call)) *Pipeline {
 	cfg.InFlight = cmp.Or(cfg.InFlight, 4)
 	cfg.MaxBatch = cmp.Or(cfg.MaxBatch, 256)
 	cfg.MaxQueued = cmp.Or(cfg.MaxQueued, 4096)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 2*time.Second)
 	return &Pipeline{
-		client:  client,
+		send:    send,
 		cfg:     cfg,
 		queue:   make(chan *call, cfg.MaxQueued),
 		slots:   make(chan struct{}, cfg.InFlight),
@@ -166,7 +179,7 @@ func (p *Pipeline) startRunner() error {
 func (p *Pipeline) await(ctx context.Context, c *call) error {
 	select {
 	case <-c.done:
-		return nil
+		return c.err
 	case <-ctx.Done():
 		c.state.CompareAndSwap(callQueued, callAbandoned)
 		return ctx.Err()
@@ -176,7 +189,7 @@ func (p *Pipeline) await(ctx context.Context, c *call) error {
 		}
 		select { // a runner has it, and Close waits for runners
 		case <-c.done:
-			return nil
+			return c.err
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -220,19 +233,19 @@ func (p *Pipeline) gather(batch []*call) []*call {
 func (p *Pipeline) execute(batch []*call) {
 	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.Timeout)
 	defer cancel()
-	if len(batch) == 1 && len(batch[0].cmds) == 1 {
-		// Process leaves the error in the command, as Exec does below.
-		_ = p.client.Process(ctx, batch[0].cmds[0])
-	} else {
-		pipe := p.client.Pipeline()
-		for _, c := range batch {
-			_ = pipe.BatchProcess(ctx, c.cmds...) // only queues; it never fails
-		}
-		_, _ = pipe.Exec(ctx)
-	}
+	p.send(ctx, batch)
 	for _, c := range batch {
 		close(c.done)
 	}
+}
+
+// gathered returns a pipeline of client with the commands of all calls.
+func gathered(ctx context.Context, client redis.UniversalClient, batch []*call) redis.Pipeliner {
+	pipe := client.Pipeline()
+	for _, c := range batch {
+		_ = pipe.BatchProcess(ctx, c.cmds...) // only queues; it never fails
+	}
+	return pipe
 }
 
 // Close refuses further commands and those that are queued, and waits for the pipelines under way.

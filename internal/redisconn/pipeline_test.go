@@ -103,9 +103,14 @@ func (c *slowClient) Process(ctx context.Context, cmd redis.Cmder) error {
 // until polls cond until it holds.
 func until(tb testing.TB, what string, cond func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(10 * time.Second); !cond(); {
+	within(tb, 10*time.Second, what, cond)
+}
+
+func within(tb testing.TB, limit time.Duration, what string, cond func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(limit); !cond(); {
 		if time.Now().After(end) {
-			tb.Fatalf("%s: not within 10 s", what)
+			tb.Fatalf("%s: not within %v", what, limit)
 		}
 		time.Sleep(time.Millisecond)
 	}
