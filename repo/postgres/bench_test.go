@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -35,6 +36,39 @@ func BenchmarkApply(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N*benchRows)/b.Elapsed().Seconds(), "rows/s")
+}
+
+// BenchmarkApplyCounts is a round of the drain: 4 shards, 1000 increments of 100 counters, each with its
+// idempotency key.
+func BenchmarkApplyCounts(b *testing.B) {
+	db := open(b)
+	if err := db.Shards().Init(b.Context(), 4, 4); err != nil {
+		b.Fatal(err)
+	}
+	openShards(b, db, 0, 1, 2, 3)
+	batch := &model.Batch{}
+	for s := range 4 {
+		batch.Advances = append(batch.Advances, model.Advance{Shard: s, Epoch: 1, Home: "h"})
+	}
+	for i := range benchRows {
+		counter := model.Counter{Subject: fmt.Sprintf("post:%d", i%100), Metric: "likes"}
+		batch.Writes = append(batch.Writes, model.Queued{Shard: i % 4, Delta: &model.Delta{Counter: counter, N: 1}})
+	}
+	for n := 0; b.Loop(); n++ {
+		for i := range batch.Writes {
+			w := &batch.Writes[i]
+			w.Version = model.Version(n + 1)
+			w.Key, w.Record = fmt.Sprintf("%060x%04d", n, i), fmt.Sprintf("%064x|%d|1|%d", i, n, n)
+		}
+		for s := range batch.Advances {
+			a := &batch.Advances[s]
+			a.From, a.To = model.Version(n), model.Version(n+1)
+		}
+		if applied, err := db.Drain().Apply(b.Context(), batch); err != nil || applied.CounterRows != 100 {
+			b.Fatal(applied, err)
+		}
+	}
+	b.ReportMetric(float64(b.N*benchRows)/b.Elapsed().Seconds(), "increments/s")
 }
 
 // BenchmarkBulkUpsert is the limit: the same rows by one bare statement, already in order.

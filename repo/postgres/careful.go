@@ -20,14 +20,14 @@ func attempt(ctx context.Context, tx pgx.Tx, queue func(*pgx.Batch)) error {
 	if !dataError(err) {
 		return err
 	}
-	if _, err := tx.Exec(ctx, "rollback to savepoint attempt"); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, "release savepoint attempt"); err != nil {
+	if _, err := tx.Exec(ctx, undo, pgx.QueryExecModeSimpleProtocol); err != nil {
 		return err
 	}
 	return err
 }
+
+// undo releases the savepoint too: many of them, each within the other, would be slow.
+const undo = "rollback to savepoint attempt; release savepoint attempt"
 
 // bisect writes rows, all at once or, when SQL refuses that, the halves of them, down to the single rows
 // that it refuses. These go to refused. Any other error ends it.

@@ -107,18 +107,18 @@ func TestDrainDoesNotWaitForLockedShards(t *testing.T) {
 }
 
 // openShards makes shards ready at home "h" in epoch 1.
-func openShards(t *testing.T, db *postgres.DB, shards ...int) {
-	t.Helper()
+func openShards(tb testing.TB, db *postgres.DB, shards ...int) {
+	tb.Helper()
 	var claims []model.Claim
 	for _, s := range shards {
 		claims = append(claims, model.Claim{Shard: s, Home: "h"})
 	}
-	claimed, _, err := db.Shards().Claim(t.Context(), "r", claims)
+	claimed, _, err := db.Shards().Claim(tb.Context(), "r", claims)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if ready, err := db.Shards().Confirm(t.Context(), claimed); err != nil || len(ready) != len(shards) {
-		t.Fatalf("ready %v, %v", ready, err)
+	if ready, err := db.Shards().Confirm(tb.Context(), claimed); err != nil || len(ready) != len(shards) {
+		tb.Fatalf("ready %v, %v", ready, err)
 	}
 }
 

@@ -27,23 +27,43 @@ func (db *DB) Number(t *testing.T, statement string, args ...any) int64 {
 
 // ExplainList returns the plan of ListByAuthors.
 func (f *Feeds) ExplainList(ctx context.Context) (plan []string, err error) {
-	return f.explain(ctx, "p (bigint[], bigint, bigint) AS "+listByAuthors, "p('{1,2,3}', 9223372036854775807, 20)")
+	return explain(ctx, f.db, "feeds", "p (bigint[], bigint, bigint) AS "+listByAuthors, "p('{1,2,3}', 9223372036854775807, 20)")
 }
 
 // ExplainScan returns the plan of ScanIDs.
 func (f *Feeds) ExplainScan(ctx context.Context) (plan []string, err error) {
-	return f.explain(ctx, "p (bigint, bigint) AS "+scanIDs, "p(0, 100)")
+	return explain(ctx, f.db, "feeds", "p (bigint, bigint) AS "+scanIDs, "p(0, 100)")
+}
+
+// ExplainRecall returns the plan of Recall.
+func (k *Keys) ExplainRecall(ctx context.Context) (plan []string, err error) {
+	return explain(ctx, k.db, "idempotency", "p (integer, text) AS "+recall, "p(0, 'key')")
+}
+
+// ExplainKnown returns the plan by which an opener finds the keys that are known.
+func (k *Keys) ExplainKnown(ctx context.Context) (plan []string, err error) {
+	return explain(ctx, k.db, "idempotency", "p (integer[], text[]) AS "+knownKeys, "p('{0}', '{key}')")
+}
+
+// ExplainRecall returns the plan by which direct writes find the keys that are known.
+func (d *Direct) ExplainRecall(ctx context.Context) (plan []string, err error) {
+	return explain(ctx, d.db, "idempotency", "p (integer, text[]) AS "+recallKeys, "p(0, '{key}')")
+}
+
+// ExplainTotals returns the plan of Totals.
+func (c *Counters) ExplainTotals(ctx context.Context) (plan []string, err error) {
+	return explain(ctx, c.db, "counters", "p (integer, text[]) AS "+totals, "p(0, '{s}')")
 }
 
 // explain returns the plan of a statement, a line each, as a prepared statement gets it for any
 // parameters.
-func (f *Feeds) explain(ctx context.Context, prepare, execute string) (plan []string, err error) {
-	conn, err := f.db.pool.Acquire(ctx)
+func explain(ctx context.Context, db *DB, table, prepare, execute string) (plan []string, err error) {
+	conn, err := pgx.ConnectConfig(ctx, db.pool.Config().ConnConfig)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Release()
-	if _, err := conn.Exec(ctx, "ANALYZE feeds"); err != nil {
+	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.Exec(ctx, "ANALYZE "+table); err != nil {
 		return nil, err
 	}
 	if _, err := conn.Exec(ctx, "SET plan_cache_mode = force_generic_plan"); err != nil {

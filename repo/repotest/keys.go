@@ -12,7 +12,7 @@ var keyTests = []test{
 	{"Keys/OneRowForShardAndRound", oneRowOfKeys},
 	{"Keys/RecallsNewest", recallsNewest},
 	{"Keys/Expire", expiresKeys},
-	{"Keys/ForgetFlushed", forgetsFlushed},
+	{"Keys/ExpireFlushed", forgetsFlushed},
 }
 
 func keyed(w model.Queued, key, record string) model.Queued {
@@ -90,8 +90,8 @@ func forgetsFlushed(t *testing.T, r Repo) {
 	s := opened(t, r, 2)
 	apply(t, r, &model.Batch{Advances: []model.Advance{move(s[0], 5)}})
 	r.SQL(t, "INSERT INTO flushed (shard, version) VALUES (0, 4), (0, 5), (0, 6), (1, 1)")
-	if n, err := r.Keys.ForgetFlushed(t.Context()); err != nil || n != 2 {
-		t.Errorf("ForgetFlushed: %d, %v; want 2", n, err)
+	if n, err := r.Keys.Expire(t.Context(), noon); err != nil || n != 2 {
+		t.Errorf("Expire: %d, %v; want 2", n, err)
 	}
 	if n := r.SQL(t, "SELECT count(*) FROM flushed WHERE (shard, version) IN ((0, 6), (1, 1))"); n != 2 {
 		t.Errorf("%d notes are left of those that are needed, want 2", n)
