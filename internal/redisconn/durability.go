@@ -42,7 +42,7 @@ func (d Durability) Validate() error {
 		errs = append(errs, fmt.Errorf("QUEUE_DURABILITY: %q is none of memory, fsync and replicated", string(d.Level)))
 	}
 	if d.Replicas < 0 {
-		errs = append(errs, errors.New("QUEUE_REPLICAS: must not be negative"))
+		errs = append(errs, errors.New("QUEUE_REPLICA_ACKS: must not be negative"))
 	}
 	if d.Timeout != 0 && d.Timeout < time.Millisecond {
 		errs = append(errs, errors.New("QUEUE_DURABILITY_TIMEOUT: must be at least 1ms"))
@@ -119,7 +119,7 @@ func (d Durability) metBy(ctx context.Context, node *redis.Client) (Mode, error)
 	}
 	if d.Level == LevelReplicated {
 		if id.Replicas < d.Replicas {
-			return cannot("QUEUE_REPLICAS=%d replicas, got %d", d.Replicas, id.Replicas)
+			return cannot("QUEUE_REPLICA_ACKS=%d replicas, got %d", d.Replicas, id.Replicas)
 		}
 		return ModeWait, nil
 	}

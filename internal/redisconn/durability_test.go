@@ -14,7 +14,7 @@ func TestDurabilityValidate(t *testing.T) {
 	t.Parallel()
 	for want, d := range map[string]Durability{
 		"QUEUE_DURABILITY:":        {Level: "paper"},
-		"QUEUE_REPLICAS":           {Level: LevelReplicated, Replicas: -1},
+		"QUEUE_REPLICA_ACKS":       {Level: LevelReplicated, Replicas: -1},
 		"QUEUE_DURABILITY_TIMEOUT": {Level: LevelFsync, Timeout: time.Microsecond},
 	} {
 		if err := d.Validate(); err == nil || !strings.Contains(err.Error(), want) {
@@ -48,7 +48,7 @@ func TestCheckDurability(t *testing.T) {
 		{name: "WaitAOF", level: LevelFsync, server: ofValkey(logged("everysec")), mode: ModeWaitAOF},
 		{name: "WaitAOFUntold", level: LevelFsync, server: ofValkey(logged("always")), user: true, mode: ModeWaitAOF},
 		{name: "NeverOfValkey", level: LevelFsync, server: ofValkey(logged("no")), reason: "appendfsync always or everysec, got no"},
-		{name: "NoReplica", level: LevelReplicated, reason: "QUEUE_REPLICAS=1 replicas, got 0"},
+		{name: "NoReplica", level: LevelReplicated, reason: "QUEUE_REPLICA_ACKS=1 replicas, got 0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,7 +81,7 @@ func TestCheckDurabilityOfReplicas(t *testing.T) {
 		t.Errorf("got %v, %v", mode, err)
 	}
 	two := Durability{Level: LevelReplicated, Replicas: 2}
-	if _, err := conn.CheckDurability(t.Context(), two, "{1}"); !errors.Is(err, ErrNotDurable) || !strings.Contains(err.Error(), "QUEUE_REPLICAS=2 replicas, got 1") {
+	if _, err := conn.CheckDurability(t.Context(), two, "{1}"); !errors.Is(err, ErrNotDurable) || !strings.Contains(err.Error(), "QUEUE_REPLICA_ACKS=2 replicas, got 1") {
 		t.Errorf("two replicas: %v", err)
 	}
 	if _, err := conn.CheckDurability(t.Context(), Durability{Level: "paper"}, "{1}"); err == nil {
