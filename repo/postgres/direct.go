@@ -138,8 +138,9 @@ func (d *Direct) release(ctx context.Context, conn *pgxpool.Conn) {
 // recallKeys returns the records of those keys that are known. The newest comes last: a key that has
 // been forgotten in Redis may have been used again.
 const recallKeys = `
-SELECT k.key, i.records[array_position(i.keys, k.key)]
-FROM unnest($2::text[]) AS k (key) JOIN idempotency AS i ON i.keys @> ARRAY[k.key] AND i.shard = $1
+SELECT k.key, k.record
+FROM idempotency AS i CROSS JOIN LATERAL unnest(i.keys, i.records) AS k (key, record)
+WHERE i.shard = $1 AND i.keys && $2 AND k.key = ANY($2)
 ORDER BY i.id`
 
 const rememberKeys = "INSERT INTO idempotency (shard, keys, records) VALUES ($1, $2, $3)"

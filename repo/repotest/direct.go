@@ -66,25 +66,32 @@ func by(author model.ID, w *model.Write) *model.Write {
 	return with(w, func(w *model.Write) { w.AuthorID = author })
 }
 
-func remove(id model.ID, n int) *model.Write {
-	return &model.Write{ID: id, Op: model.OpDelete, At: at(n)}
+// remove is a deletion of item 1.
+func remove(n int) *model.Write {
+	return &model.Write{ID: 1, Op: model.OpDelete, At: at(n)}
 }
 
 func withKey(w *model.Write, key, fingerprint string) *model.Write {
 	return with(w, func(w *model.Write) { w.IdempotencyKey, w.Fingerprint = key, fingerprint })
 }
 
-// directOutcomes writes one item again and again. The time of each write is its place in the list.
-func directOutcomes(t *testing.T, r Repo) {
-	sh := atSQL(t, r)
-	b := base(sh.Epoch)
+// outcomeCase is a write, and what it must be answered.
+type outcomeCase struct {
+	name  string
+	write *model.Write
+	want  model.WriteResult
+}
+
+// outcomeCases write item 1 again and again; b is the first version. The time of each write is its place
+// in the list.
+func outcomeCases(b model.Version) []outcomeCase {
 	refused := func(o model.Outcome, v model.Version) model.WriteResult {
-		return model.WriteResult{ID: 1, Outcome: o, Version: v}
+		return model.WriteResult{ID: 1, Outcome: o, Version: v, Committed: true}
 	}
 	done := func(v model.Version, created, updated int) model.WriteResult {
 		return model.WriteResult{
 			ID: 1, Outcome: model.OutcomeApplied, Version: v,
-			CreatedAt: at(created), UpdatedAt: at(updated), Created: created == updated,
+			CreatedAt: at(created), UpdatedAt: at(updated), Created: created == updated, Committed: true,
 		}
 	}
 	again := func(res model.WriteResult) model.WriteResult {
@@ -92,12 +99,8 @@ func directOutcomes(t *testing.T, r Repo) {
 		return res
 	}
 	const condFailed, unchanged, conflict, reused = model.OutcomeCondFailed, model.OutcomeUnchanged, model.OutcomeAuthorConflict, model.OutcomeKeyReused
-	for n, tc := range []struct {
-		name  string
-		write *model.Write
-		want  model.WriteResult
-	}{
-		{"delete what never was", remove(1, 0), refused(unchanged, 0)},
+	return []outcomeCase{
+		{"delete what never was", remove(0), refused(unchanged, 0)},
 		{"replace what never was", exists(put(1, 1)), refused(condFailed, 0)},
 		{"match what never was", matching(put(1, 2), b), refused(condFailed, 0)},
 		{"a refused write leaves its key alone", withKey(exists(put(1, 3)), "k", "f"), refused(condFailed, 0)},
@@ -111,22 +114,26 @@ func directOutcomes(t *testing.T, r Repo) {
 		{"match an old version", matching(put(1, 11), b), refused(condFailed, b+1)},
 		{"match one of several", matching(put(1, 12), b, b+1), done(b+2, 4, 12)},
 		{"replace what exists", exists(put(1, 13)), done(b+3, 4, 13)},
-		{"delete an old version", matching(remove(1, 14), b), refused(condFailed, b+3)},
-		{"delete", withKey(matching(remove(1, 15), b+3), "d", "f"), done(b+4, 4, 15)},
-		{"repeat the deletion", withKey(matching(remove(1, 16), b+3), "d", "f"), again(done(b+4, 4, 15))},
-		{"delete again", remove(1, 17), refused(unchanged, b+4)},
-		{"delete what exists", exists(remove(1, 18)), refused(condFailed, 0)},
+		{"delete an old version", matching(remove(14), b), refused(condFailed, b+3)},
+		{"delete", withKey(matching(remove(15), b+3), "d", "f"), done(b+4, 4, 15)},
+		{"repeat the deletion", withKey(matching(remove(16), b+3), "d", "f"), again(done(b+4, 4, 15))},
+		{"delete again", remove(17), refused(unchanged, b+4)},
+		{"delete what exists", exists(remove(18)), refused(condFailed, 0)},
 		{"match a tombstone", matching(put(1, 19), b+4), refused(condFailed, 0)},
 		{"create somebody else's tombstone", by(6, absent(put(1, 20))), refused(conflict, 0)},
 		{"create once more", absent(put(1, 21)), done(b+5, 21, 21)},
 		{"repeat the first creation", withKey(absent(put(1, 22)), "k", "f"), again(done(b, 4, 4))},
-	} {
+	}
+}
+
+func directOutcomes(t *testing.T, r Repo) {
+	sh := atSQL(t, r)
+	for n, tc := range outcomeCases(base(sh.Epoch)) {
 		before, err := r.Feeds.Get(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		tc.write.At = tc.write.At.Add(999 * time.Microsecond) // which is not stored
-		tc.want.Committed = true
 		got, err := r.Direct.Write(t.Context(), 0, sh.Epoch, tc.write)
 		if err != nil || got != tc.want {
 			t.Fatalf("%s:\n got %+v, %v\nwant %+v", tc.name, got, err, tc.want)
@@ -134,8 +141,8 @@ func directOutcomes(t *testing.T, r Repo) {
 		if want := after(before, tc.write, got); want.Version != 0 {
 			wantItem(t, r, want)
 		}
-		if w := tc.write.At; got.Outcome == model.OutcomeApplied && !got.Replayed && !got.UpdatedAt.Equal(at(n)) {
-			t.Errorf("%s: updated at %v by a write of %v", tc.name, got.UpdatedAt, w)
+		if got.Outcome == model.OutcomeApplied && !got.Replayed && got.UpdatedAt != at(n) {
+			t.Errorf("%s: updated at %v", tc.name, got.UpdatedAt)
 		}
 	}
 	if got, err := r.Feeds.Get(t.Context(), 9); err != nil || got.Version != 0 {
@@ -239,8 +246,8 @@ func directBadValue(t *testing.T, r Repo) {
 	}
 }
 
-// directCalls are one call of each method, with the effect of each under the key "k".
-func directCalls(r Repo, t *testing.T, shard int, epoch int64) map[string]error {
+// directCalls makes one call of each method, under the key "k", and returns their errors.
+func directCalls(t *testing.T, r Repo, shard int, epoch int64) map[string]error {
 	t.Helper()
 	_, write := r.Direct.Write(t.Context(), shard, epoch, withKey(put(1, 0), "k", "f"))
 	_, count := r.Direct.Count(t.Context(), shard, epoch, []model.Count{{Counter: likes("s"), N: 1, IdempotencyKey: "k"}})
@@ -267,7 +274,7 @@ func directFence(t *testing.T, r Repo) {
 		{"on the way to SQL", 2, 2},
 		{"on the way to Redis", 3, 2},
 	} {
-		for method, err := range directCalls(r, t, tc.shard, tc.epoch) {
+		for method, err := range directCalls(t, r, tc.shard, tc.epoch) {
 			if !errors.Is(err, model.ErrMoved) {
 				t.Errorf("%s, %s: %v", tc.name, method, err)
 			}

@@ -60,7 +60,7 @@ func initCounters(t *testing.T, r Repo) {
 			t.Fatal(err)
 		}
 	}
-	if got, want := state(t, r), append(before, model.Shard{Shard: 4}); !slices.Equal(got, want) {
+	if got, want := state(t, r), slices.Concat(before, []model.Shard{{Shard: 4}}); !slices.Equal(got, want) {
 		t.Errorf("shards %+v, want %+v", got, want)
 	}
 }
