@@ -29,6 +29,30 @@ func (e BatchWriteOperationOp) Valid() bool {
 	}
 }
 
+// Defines values for CountDurability.
+const (
+	CountDurabilityCommitted  CountDurability = "committed"
+	CountDurabilityFsync      CountDurability = "fsync"
+	CountDurabilityMemory     CountDurability = "memory"
+	CountDurabilityReplicated CountDurability = "replicated"
+)
+
+// Valid indicates whether the value is a known member of the CountDurability enum.
+func (e CountDurability) Valid() bool {
+	switch e {
+	case CountDurabilityCommitted:
+		return true
+	case CountDurabilityFsync:
+		return true
+	case CountDurabilityMemory:
+		return true
+	case CountDurabilityReplicated:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Durability.
 const (
 	DurabilityFsync      Durability = "fsync"
@@ -225,6 +249,193 @@ type BatchWriteResult struct {
 // 65,536 bytes unless the server is configured otherwise.
 type Content = json.RawMessage
 
+// Count A whole number that every JSON reader keeps exactly.
+//
+// Example: 1204
+type Count = int64
+
+// CountDurability `committed` if the change is in the database, else what it survives in the queue: `memory` the
+// death of any process but the queue's, `fsync` also that and a loss of power, `replicated` also
+// the loss of the queue's machine.
+type CountDurability string
+
+// Counter A counter.
+type Counter struct {
+	// Metric What is counted.
+	//
+	// Example: likes
+	Metric Metric `json:"metric"`
+
+	// Subject What is counted for.
+	//
+	// Example: post:17
+	Subject Subject `json:"subject"`
+
+	// Value A whole number that every JSON reader keeps exactly.
+	//
+	// Example: 1204
+	Value Count `json:"value"`
+}
+
+// CounterBatchGetItem A counter; all counters of the subject if no metric is given.
+type CounterBatchGetItem struct {
+	// Metric What is counted.
+	Metric *string `json:"metric,omitempty"`
+
+	// Subject What is counted for.
+	//
+	// Example: post:17
+	Subject Subject `json:"subject"`
+}
+
+// CounterBatchGetRequest The counters to read.
+type CounterBatchGetRequest struct {
+	Items []CounterBatchGetItem `json:"items"`
+}
+
+// CounterBatchGetResponse The answer to a batch of reads of counters.
+type CounterBatchGetResponse struct {
+	Items []CounterBatchGetResult `json:"items"`
+
+	// Summary The outcome at a glance.
+	Summary BatchSummary `json:"summary"`
+}
+
+// CounterBatchGetResult What became of one element.
+type CounterBatchGetResult struct {
+	// Index Its position in the request.
+	Index int `json:"index"`
+
+	// Metric As it was sent; missing if it was not.
+	Metric *string `json:"metric,omitempty"`
+
+	// Problem A problem document of RFC 9457.
+	Problem *Problem `json:"problem,omitempty"`
+
+	// Status As the single request would have had.
+	Status int `json:"status"`
+
+	// Subject As it was sent; missing if it could not be read.
+	Subject *string `json:"subject,omitempty"`
+
+	// Value Of the counter, if a metric was given.
+	Value *int64 `json:"value,omitempty"`
+
+	// Values Of all counters of the subject, by metric, if no metric was given.
+	Values *map[string]Count `json:"values,omitempty"`
+}
+
+// CounterBatchIncrement One increment.
+type CounterBatchIncrement struct {
+	// Delta What to add.
+	Delta int64 `json:"delta"`
+
+	// IdempotencyKey New for every intended increment of this counter; the `Idempotency-Key` of the single request.
+	IdempotencyKey *string `json:"idempotency_key,omitempty"`
+
+	// Metric What is counted.
+	//
+	// Example: likes
+	Metric Metric `json:"metric"`
+
+	// Subject What is counted for.
+	//
+	// Example: post:17
+	Subject Subject `json:"subject"`
+}
+
+// CounterBatchIncrementRequest The increments to do.
+type CounterBatchIncrementRequest struct {
+	Items []CounterBatchIncrement `json:"items"`
+}
+
+// CounterBatchIncrementResponse The answer to a batch of increments.
+type CounterBatchIncrementResponse struct {
+	Items []CounterBatchIncrementResult `json:"items"`
+
+	// Summary The outcome at a glance.
+	Summary BatchSummary `json:"summary"`
+}
+
+// CounterBatchIncrementResult What became of one increment.
+type CounterBatchIncrementResult struct {
+	// Durability `committed` if the change is in the database, else what it survives in the queue: `memory` the
+	// death of any process but the queue's, `fsync` also that and a loss of power, `replicated` also
+	// the loss of the queue's machine.
+	Durability *CountDurability `json:"durability,omitempty"`
+
+	// Index Its position in the request.
+	Index int `json:"index"`
+
+	// Metric As it was sent; missing if it could not be read.
+	Metric *string `json:"metric,omitempty"`
+
+	// Problem A problem document of RFC 9457.
+	Problem *Problem `json:"problem,omitempty"`
+
+	// Status As the single request would have had.
+	Status int `json:"status"`
+
+	// Subject As it was sent; missing if it could not be read.
+	Subject *string `json:"subject,omitempty"`
+
+	// Value Of the counter after the increment; missing of one that failed or was answered with 202.
+	Value *int64 `json:"value,omitempty"`
+}
+
+// CounterCounted A counter that was changed, with a value that is not known.
+type CounterCounted struct {
+	// Durability `committed` if the change is in the database, else what it survives in the queue: `memory` the
+	// death of any process but the queue's, `fsync` also that and a loss of power, `replicated` also
+	// the loss of the queue's machine.
+	Durability CountDurability `json:"durability"`
+
+	// Metric What is counted.
+	//
+	// Example: likes
+	Metric Metric `json:"metric"`
+
+	// Subject What is counted for.
+	//
+	// Example: post:17
+	Subject Subject `json:"subject"`
+}
+
+// CounterIncrement A change by an amount.
+type CounterIncrement struct {
+	// Delta What to add.
+	Delta int64 `json:"delta"`
+}
+
+// CounterValue A value to set.
+type CounterValue struct {
+	// Value What the counter shall be.
+	Value int64 `json:"value"`
+}
+
+// CounterWritten A counter after a change.
+type CounterWritten struct {
+	// Durability `committed` if the change is in the database, else what it survives in the queue: `memory` the
+	// death of any process but the queue's, `fsync` also that and a loss of power, `replicated` also
+	// the loss of the queue's machine.
+	Durability CountDurability `json:"durability"`
+
+	// Metric What is counted.
+	//
+	// Example: likes
+	Metric Metric `json:"metric"`
+
+	// Subject What is counted for.
+	//
+	// Example: post:17
+	Subject Subject `json:"subject"`
+
+	// Value A whole number that every JSON reader keeps exactly.
+	//
+	// Example: 1204
+	Value Count `json:"value"`
+}
+
 // Durability What a queued write survives: `memory` the death of any process but the queue's, `fsync` also
 // that and a loss of power, `replicated` also the loss of the queue's machine.
 type Durability string
@@ -343,6 +554,11 @@ type Kind = string
 // MergePatch A merge patch of RFC 7396, for the content of an item.
 type MergePatch = json.RawMessage
 
+// Metric What is counted.
+//
+// Example: likes
+type Metric = string
+
 // MintRequest How many IDs to make.
 type MintRequest struct {
 	// Count The number of IDs.
@@ -441,6 +657,22 @@ type QueuedItem struct {
 // StoreMode When a write is answered.
 type StoreMode string
 
+// Subject What is counted for.
+//
+// Example: post:17
+type Subject = string
+
+// SubjectCounters The counters of a subject.
+type SubjectCounters struct {
+	// Subject What is counted for.
+	//
+	// Example: post:17
+	Subject Subject `json:"subject"`
+
+	// Values By metric, up to 256 of them. One that is 0 is left out.
+	Values map[string]Count `json:"values"`
+}
+
 // Version A decimal string. A later write of an item has a higher version. In quotes it is the ETag.
 //
 // Example: 1099511627818
@@ -448,6 +680,9 @@ type Version = string
 
 // CacheControl defines model for CacheControl.
 type CacheControl = string
+
+// CountStore When a write is answered.
+type CountStore = StoreMode
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
@@ -511,6 +746,60 @@ type Unprocessable = Problem
 
 // UnsupportedMediaType A problem document of RFC 9457.
 type UnsupportedMediaType = Problem
+
+// RemoveCounterParams defines parameters for RemoveCounter.
+type RemoveCounterParams struct {
+	// Store `sync` answers when the change is committed in the database, `delayed`, which is the default, as
+	// soon as it is queued. It counts, and its value is exact, in both cases.
+	Store *CountStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// Prefer Preferences of RFC 7240. `respond-async` asks for `store=delayed`; others are ignored, as is
+	// this one beside an explicit `store`.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// SetCounterParams defines parameters for SetCounter.
+type SetCounterParams struct {
+	// Store `sync` answers when the change is committed in the database, `delayed`, which is the default, as
+	// soon as it is queued. It counts, and its value is exact, in both cases.
+	Store *CountStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// Prefer Preferences of RFC 7240. `respond-async` asks for `store=delayed`; others are ignored, as is
+	// this one beside an explicit `store`.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+}
+
+// IncrementCounterParams defines parameters for IncrementCounter.
+type IncrementCounterParams struct {
+	// Store `sync` answers when the change is committed in the database, `delayed`, which is the default, as
+	// soon as it is queued. It counts, and its value is exact, in both cases.
+	Store *CountStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// Prefer Preferences of RFC 7240. `respond-async` asks for `store=delayed`; others are ignored, as is
+	// this one beside an explicit `store`.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, new for every intended request.
+	// A repeat with the same key gets the first answer with `Idempotent-Replayed: true`, also while the
+	// first request is still being worked on; the same key with another request is refused with 422.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// BatchIncrementCountersParams defines parameters for BatchIncrementCounters.
+type BatchIncrementCountersParams struct {
+	// Store `sync` answers when the change is committed in the database, `delayed`, which is the default, as
+	// soon as it is queued. It counts, and its value is exact, in both cases.
+	Store *CountStore `form:"store,omitempty" json:"store,omitempty"`
+
+	// Prefer Preferences of RFC 7240. `respond-async` asks for `store=delayed`; others are ignored, as is
+	// this one beside an explicit `store`.
+	Prefer *Prefer `json:"Prefer,omitempty"`
+
+	// IdempotencyKey 1 to 255 visible ASCII characters, bare or as a quoted string, new for every intended request.
+	// A repeat with the same key gets the first answer with `Idempotent-Replayed: true`, also while the
+	// first request is still being worked on; the same key with another request is refused with 422.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListFeedItemsParams defines parameters for ListFeedItems.
 type ListFeedItemsParams struct {
@@ -657,6 +946,18 @@ type GetReadinessParams struct {
 	// Verbose List every check. Only the presence of the parameter counts.
 	Verbose *Verbose `form:"verbose,omitempty" json:"verbose,omitempty"`
 }
+
+// SetCounterJSONRequestBody defines body for SetCounter for application/json ContentType.
+type SetCounterJSONRequestBody = CounterValue
+
+// IncrementCounterJSONRequestBody defines body for IncrementCounter for application/json ContentType.
+type IncrementCounterJSONRequestBody = CounterIncrement
+
+// BatchGetCountersJSONRequestBody defines body for BatchGetCounters for application/json ContentType.
+type BatchGetCountersJSONRequestBody = CounterBatchGetRequest
+
+// BatchIncrementCountersJSONRequestBody defines body for BatchIncrementCounters for application/json ContentType.
+type BatchIncrementCountersJSONRequestBody = CounterBatchIncrementRequest
 
 // CreateFeedItemJSONRequestBody defines body for CreateFeedItem for application/json ContentType.
 type CreateFeedItemJSONRequestBody = ItemDraft

@@ -51,6 +51,31 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+func TestIncrement(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, func(w http.ResponseWriter, r *http.Request) {
+		var in api.CounterIncrement
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			t.Error(err)
+		}
+		if r.Method != http.MethodPost || r.URL.Path != "/counters/post:17/likes/increments" ||
+			r.Header.Get("Idempotency-Key") != "k" || in.Delta != -1 {
+			t.Errorf("%s %s %v %+v", r.Method, r.URL, r.Header, in)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"subject":"post:17","metric":"likes","value":9007199254740991,"durability":"committed"}`))
+	})
+	key := "k"
+	resp, err := c.IncrementCounterWithResponse(context.Background(), "post:17", "likes",
+		&api.IncrementCounterParams{IdempotencyKey: &key}, api.CounterIncrement{Delta: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := resp.JSON200; got == nil || got.Value != 1<<53-1 || got.Durability != api.CountDurabilityCommitted {
+		t.Errorf("answer %+v", got)
+	}
+}
+
 func TestProblem(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, func(w http.ResponseWriter, _ *http.Request) {

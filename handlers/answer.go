@@ -9,6 +9,7 @@ import (
 var (
 	jsonContentType = []string{mediaJSON}
 	noStore         = []string{"no-store"}
+	noCache         = []string{"no-cache"}
 	forEver         = []string{"public, max-age=31536000, immutable"}
 	replayedTrue    = []string{"true"}
 	respondAsync    = []string{"respond-async"}

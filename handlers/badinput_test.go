@@ -34,6 +34,10 @@ var bodyRoutes = []struct{ method, path string }{
 	{http.MethodPut, seededPath},
 	{http.MethodPost, "/feeds:batchGet"},
 	{http.MethodPost, "/feeds:batchWrite"},
+	{http.MethodPost, seededCounterPath + "/increments"},
+	{http.MethodPut, seededCounterPath},
+	{http.MethodPost, "/counters:batchGet"},
+	{http.MethodPost, "/counters:batchIncrement"},
 }
 
 // refuse sends a bad request and returns what the problem names. Nothing may be written.
@@ -160,6 +164,33 @@ func TestP11_BadInput(t *testing.T) {
 		{"NoneMatchOnPatch", call{method: "PATCH", path: seededPath, body: `1`, headers: []string{"If-None-Match", "*"}}, 400, "If-None-Match"},
 		{"NoneMatchOnDelete", call{method: "DELETE", path: seededPath, headers: []string{"If-None-Match", "*"}}, 400, "If-None-Match"},
 
+		{"NoDelta", call{method: "POST", path: seededCounterPath + "/increments", body: `{}`}, 422, "/delta"},
+		{"DeltaNull", call{method: "POST", path: seededCounterPath + "/increments", body: `{"delta":null}`}, 400, "/delta"},
+		{"DeltaString", call{method: "POST", path: seededCounterPath + "/increments", body: `{"delta":"1"}`}, 400, "/delta"},
+		{"DeltaFraction", call{method: "POST", path: seededCounterPath + "/increments", body: `{"delta":1.5}`}, 400, "/delta"},
+		{"DeltaTooHigh", call{method: "POST", path: seededCounterPath + "/increments", body: `{"delta":9007199254740992}`}, 422, "/delta"},
+		{"DeltaTooLow", call{method: "POST", path: seededCounterPath + "/increments", body: `{"delta":-9007199254740992}`}, 422, "/delta"},
+		{"DeltaOverflow", call{method: "POST", path: seededCounterPath + "/increments", body: `{"delta":99999999999999999999}`}, 422, "/delta"},
+		{"DeltaNoBody", call{method: "POST", path: seededCounterPath + "/increments"}, 400, ""},
+		{"DeltaAndValue", call{method: "POST", path: seededCounterPath + "/increments", body: `{"delta":1,"value":1}`}, 400, "/value"},
+		{"DeltaLargeBody", call{method: "POST", path: seededCounterPath + "/increments", body: `{"delta":1}` + strings.Repeat(" ", 5000)}, 413, ""},
+		{"NoValue", call{method: "PUT", path: seededCounterPath, body: `{}`}, 422, "/value"},
+		{"ValueNull", call{method: "PUT", path: seededCounterPath, body: `{"value":null}`}, 400, "/value"},
+		{"ValueTrue", call{method: "PUT", path: seededCounterPath, body: `{"value":true}`}, 400, "/value"},
+		{"ValueTooHigh", call{method: "PUT", path: seededCounterPath, body: `{"value":9007199254740992}`}, 422, "/value"},
+		{"CounterStore", call{method: "PUT", path: seededCounterPath + "?store=async", body: `{"value":1}`}, 400, "store"},
+		{"CounterStoreTwice", call{method: "DELETE", path: seededCounterPath + "?store=sync&store=sync"}, 400, "store"},
+		{"CounterKeyLong", call{method: "POST", path: seededCounterPath + "/increments", body: `{"delta":1}`, headers: []string{"Idempotency-Key", long}}, 400, "Idempotency-Key"},
+		{"CounterMatch", call{method: "PUT", path: seededCounterPath, body: `{"value":1}`, headers: []string{"If-Match", "*"}}, 400, "If-Match"},
+		{"CounterNoneMatch", call{method: "DELETE", path: seededCounterPath, headers: []string{"If-None-Match", "*"}}, 400, "If-None-Match"},
+		{"CounterBatchGetNone", call{method: "POST", path: "/counters:batchGet", body: `{"items":[]}`}, 422, "/items"},
+		{"CounterBatchGetShape", call{method: "POST", path: "/counters:batchGet", body: `{"items":{}}`}, 400, "/items"},
+		{"CounterBatchGetIDs", call{method: "POST", path: "/counters:batchGet", body: `{"ids":["1"]}`}, 400, "/ids"},
+		{"CounterBatchNone", call{method: "POST", path: "/counters:batchIncrement", body: `{}`}, 422, "/items"},
+		{"CounterBatchMany", call{method: "POST", path: "/counters:batchIncrement", body: `{"items":[` + strings.Repeat(`1,`, 1000) + `1]}`}, 422, "/items"},
+		{"CounterBatchStore", call{method: "POST", path: "/counters:batchIncrement?store=", body: `{"items":[]}`}, 400, "store"},
+		{"CounterBatchKey", call{method: "POST", path: "/counters:batchIncrement", body: `{"items":[]}`, headers: []string{"Idempotency-Key", "a b"}}, 400, "Idempotency-Key"},
+
 		{"NoAuthors", call{method: "GET", path: "/feeds"}, 400, "author_id"},
 		{"AuthorBad", call{method: "GET", path: "/feeds?author_id=42&author_id=x"}, 400, "author_id"},
 		{"AuthorsMany", call{method: "GET", path: "/feeds?" + strings.Repeat("author_id=1&", 101)}, 400, "author_id"},
@@ -215,6 +246,34 @@ func TestP11_BadIDsInPaths(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestP11_BadNamesInPaths(t *testing.T) {
+	t.Parallel()
+	for _, r := range []struct{ method, after, body string }{
+		{"GET", "", ""},
+		{"HEAD", "", ""},
+		{"PUT", "", `{"value":1}`},
+		{"DELETE", "", ""},
+		{"POST", "/increments", `{"delta":1}`},
+	} {
+		for path, place := range map[string]string{
+			"a%20b/likes": "subject", "a%2Fb/likes": "subject", "a%00b/likes": "subject", "%C3%A9/likes": "subject", "a%22b/likes": "subject",
+			strings.Repeat("s", 129) + "/likes": "subject",
+			"post:17/a%7Cb":                     "metric", "post:17/" + strings.Repeat("m", 65): "metric", "post:17/%ff": "metric", "post:17/a%25b": "metric",
+		} {
+			t.Run(r.method+path, func(t *testing.T) {
+				t.Parallel()
+				c := call{method: r.method, path: "/counters/" + path + r.after, body: r.body}
+				if got := refuse(t, c, 422); got != place && r.method != "HEAD" {
+					t.Errorf("names %q, want %q", got, place)
+				}
+			})
+		}
+	}
+	if got := refuse(t, call{method: "GET", path: "/counters/a%20b"}, 422); got != "subject" {
+		t.Errorf("names %q", got)
 	}
 }
 

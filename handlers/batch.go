@@ -27,16 +27,22 @@ type batchAnswer struct {
 	succeeded int
 }
 
-// begin starts the next result. id is as it came, or "" if it is not known.
-func (b *batchAnswer) begin(id string, status int) {
+// begin starts the next result. names are pairs of a member that tells what it is of, and its value as it
+// came; one that is not known, "", is left out.
+func (b *batchAnswer) begin(status int, names ...string) {
 	if b.total > 0 {
 		b.results = append(b.results, ',')
 	}
 	b.results = append(b.results, `{"index":`...)
 	b.results = strconv.AppendInt(b.results, int64(b.total), 10)
-	if id != "" {
-		b.results = append(b.results, `,"id":`...)
-		b.results = appendString(b.results, id)
+	for i := 0; i < len(names); i += 2 {
+		if names[i+1] == "" {
+			continue
+		}
+		b.results = append(b.results, ',')
+		b.results = appendString(b.results, names[i])
+		b.results = append(b.results, ':')
+		b.results = appendString(b.results, names[i+1])
 	}
 	b.results = append(b.results, `,"status":`...)
 	b.results = strconv.AppendInt(b.results, int64(status), 10)
@@ -50,8 +56,8 @@ func (b *batchAnswer) begin(id string, status int) {
 func (b *batchAnswer) end() { b.results = append(b.results, '}') }
 
 // fail adds the result of an item that failed. within points to it in the request.
-func (b *batchAnswer) fail(id string, err error, within string) {
-	b.begin(id, problemOf(err).kind.status)
+func (b *batchAnswer) fail(err error, within string, names ...string) {
+	b.begin(problemOf(err).kind.status, names...)
 	b.results = append(b.results, `,"problem":`...)
 	b.results = appendProblem(b.results, err, within)
 	b.end()

@@ -72,18 +72,18 @@ func batchGetAnswer(texts []string, errs []error, docs []model.Doc, failures []e
 	for i, text := range texts {
 		within := "/ids/" + strconv.Itoa(i)
 		if errs[i] != nil {
-			b.fail(text, errs[i], within)
+			b.fail(errs[i], within, "id", text)
 			continue
 		}
 		doc, err := &docs[next], failures[next]
 		next++
 		switch {
 		case err != nil:
-			b.fail(text, err, within)
+			b.fail(err, within, "id", text)
 		case !doc.Found():
-			b.fail(text, errAbsent, "")
+			b.fail(errAbsent, "", "id", text)
 		default:
-			b.begin(text, http.StatusOK)
+			b.begin(http.StatusOK, "id", text)
 			b.results = append(b.results, `,"item":`...)
 			b.results = append(b.results, doc.Body...)
 			b.end()

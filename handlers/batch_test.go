@@ -169,8 +169,10 @@ func TestBatchFailures(t *testing.T) {
 		"Defect":      {errors.New("secret"), 500},
 	} {
 		for path, body := range map[string]string{
-			"/feeds:batchGet":   `{"ids":["9"]}`,
-			"/feeds:batchWrite": `{"items":[{"op":"delete","id":"9"}]}`,
+			"/feeds:batchGet":          `{"ids":["9"]}`,
+			"/feeds:batchWrite":        `{"items":[{"op":"delete","id":"9"}]}`,
+			"/counters:batchGet":       `{"items":[{"subject":"a"}]}`,
+			"/counters:batchIncrement": `{"items":[{"subject":"a","metric":"b","delta":1}]}`,
 		} {
 			t.Run(name+path, func(t *testing.T) {
 				t.Parallel()

@@ -175,7 +175,7 @@ func batchWriteAnswer(w *response, ops []service.BatchOp, results []service.Batc
 			text = id.String()
 		}
 		if err := results[i].Err; err != nil {
-			b.fail(text, err, "/items/"+strconv.Itoa(i))
+			b.fail(err, "/items/"+strconv.Itoa(i), "id", text)
 			continue
 		}
 		b.write(text, &ops[i], written)
@@ -209,7 +209,7 @@ func (b *batchAnswer) write(id string, op *service.BatchOp, written *service.Wri
 	case op.Create || written.Created:
 		status = http.StatusCreated
 	}
-	b.begin(id, status)
+	b.begin(status, "id", id)
 	if v := written.Item.Version; v != 0 {
 		b.results = append(b.results, `,"version":"`...)
 		b.results = strconv.AppendInt(b.results, int64(v), 10)

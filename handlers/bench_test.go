@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/zmsg/zmsg/handlers"
 	"github.com/zmsg/zmsg/model"
 )
 
@@ -27,6 +28,28 @@ type hot struct {
 }
 
 func (h hot) Get(context.Context, model.ID, bool) (model.Doc, error) { return h.doc, nil }
+
+// total answers every read of a counter from memory.
+type total struct{ handlers.CounterReader }
+
+func (total) Get(context.Context, model.Counter) (int64, error) { return 1204, nil }
+
+// BenchmarkCounter is what the HTTP face adds to a read of a counter.
+func BenchmarkCounter(b *testing.B) {
+	d := deps(newFake(), testConfig())
+	d.CounterReads = total{}
+	h := newHandler(b, d)
+	r := call{method: http.MethodGet, path: seededCounterPath}.request(b)
+	w := &discard{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		h.ServeHTTP(w, r)
+	}
+	if w.status != 0 {
+		b.Fatalf("status %d", w.status)
+	}
+}
 
 // BenchmarkGet compares a read that hits L1 with a bare handler behind the same router, which does no more
 // than to write the same bytes. What differs is what the service adds.

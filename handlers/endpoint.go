@@ -107,7 +107,7 @@ func (s *server) serve(ctx context.Context, w *response, r *http.Request, h hand
 	if err == nil {
 		return
 	}
-	s.logFailure(w, r, err)
+	logFailure(s.Logger, w, r, err)
 	if w.status == 0 {
 		writeProblem(w, r, err)
 	}

@@ -20,12 +20,15 @@ import (
 // fake is the service in memory. It keeps the rules of versions, conditions, authors and keys, so that
 // what the handlers say can be checked against what happened.
 type fake struct {
-	mu     sync.Mutex
-	items  map[model.ID]model.Item
-	keys   map[string]keyed
-	seq    int64
-	minted model.ID
-	writes int // that changed something, evictions included
+	mu      sync.Mutex
+	items   map[model.ID]model.Item
+	keys    map[string]keyed
+	seq     int64
+	minted  model.ID
+	writes  int // that changed something, evictions included
+	counts  map[model.Counter]int64
+	counted map[string]keyed // by idempotency key
+	marks   map[string]string
 
 	// What tests set before the first request.
 	hook   func(ctx context.Context) error // called first by every method that can fail
@@ -35,12 +38,15 @@ type fake struct {
 	// maxContent is the largest content, in bytes.
 	maxContent int
 	checks     []handlers.Check
+	blind      bool // values of counters are not known
+	atSQL      bool // changes of counters are committed at once
 }
 
 type keyed struct {
 	fingerprint string
 	written     service.Written
 	ids         []model.ID
+	count       model.CountResult
 }
 
 const (
@@ -49,20 +55,25 @@ const (
 	seededAuthor  = model.ID(42)
 )
 
+var seededCounter = model.Counter{Subject: "post:17", Metric: "likes"}
+
 var seededTime = time.Date(2026, 11, 22, 17, 30, 0, 123e6, time.UTC)
 
-// newFake holds one item, the one of the contract's examples.
+// newFake holds one item and the counters of one subject, those of the contract's examples.
 func newFake() *fake {
 	return &fake{
 		items: map[model.ID]model.Item{seededID: {
 			ID: seededID, AuthorID: seededAuthor, Kind: "post", Content: json.RawMessage(`{"text":"Hello","tags":["go","sql"]}`),
 			CreatedAt: seededTime, UpdatedAt: seededTime, Version: seededVersion,
 		}},
-		keys:   map[string]keyed{},
-		seq:    seededVersion.Seq(),
-		minted: 730123456789013000,
-		tier:   model.TierL1,
-		store:  model.StoreSync, maxContent: 1024,
+		keys:    map[string]keyed{},
+		counts:  map[model.Counter]int64{seededCounter: 1204, {Subject: "post:17", Metric: "shares"}: 31},
+		counted: map[string]keyed{},
+		marks:   map[string]string{},
+		seq:     seededVersion.Seq(),
+		minted:  730123456789013000,
+		tier:    model.TierL1,
+		store:   model.StoreSync, maxContent: 1024,
 		checks: []handlers.Check{{Name: "sql", OK: true}, {Name: "ids", OK: true, Detail: "node 7"}},
 	}
 }

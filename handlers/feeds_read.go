@@ -73,7 +73,7 @@ func (s *server) list(ctx context.Context, w *response, r *http.Request) error {
 	if query.Authors, err = parseAuthors(q); err != nil {
 		return err
 	}
-	if query.Limit, err = parseLimit(q); err != nil {
+	if query.Limit, err = parseLimit(q, defaultLimit, maxLimit); err != nil {
 		return err
 	}
 	if query.Cursor, err = parseCursor(q); err != nil {

@@ -39,6 +39,21 @@ type FeedBatcher interface {
 	Batch(ctx context.Context, ops []service.BatchOp, o service.WriteOptions) []service.BatchResult
 }
 
+// CounterReader answers reads of counters.
+type CounterReader interface {
+	Get(ctx context.Context, counter model.Counter) (int64, error)
+	Subject(ctx context.Context, subject string) (map[string]int64, error)
+	BatchGet(ctx context.Context, counters []model.Counter) []service.CountRead
+}
+
+// CounterWriter takes changes of counters.
+type CounterWriter interface {
+	Increment(ctx context.Context, counter model.Counter, delta int64, o service.CountOptions) (service.CountWritten, error)
+	Set(ctx context.Context, counter model.Counter, value int64, o service.CountOptions) (service.CountWritten, error)
+	Remove(ctx context.Context, counter model.Counter, o service.CountOptions) (service.CountWritten, error)
+	BatchIncrement(ctx context.Context, increments []service.Increment, o service.CountOptions) ([]service.IncrementResult, error)
+}
+
 // IDs makes and decodes IDs.
 type IDs interface {
 	Mint(ctx context.Context, count int, idempotencyKey, fingerprint string) (ids []model.ID, replayed bool, err error)
@@ -56,11 +71,13 @@ type Check struct {
 
 // Deps are what the handlers work with. All are needed.
 type Deps struct {
-	Config  Config
-	Reads   FeedReader
-	Writes  FeedWriter
-	Batches FeedBatcher
-	IDs     IDs
+	Config        Config
+	Reads         FeedReader
+	Writes        FeedWriter
+	Batches       FeedBatcher
+	CounterReads  CounterReader
+	CounterWrites CounterWriter
+	IDs           IDs
 	// Ready reports on everything the replica needs. It is asked often and must be cheap.
 	Ready      func(ctx context.Context) []Check
 	Logger     *zap.Logger
@@ -85,8 +102,8 @@ type server struct {
 // New returns the handler of all routes. It fails if the configuration or the contract cannot be used,
 // or if the metrics are registered already.
 func New(d Deps) (*Handler, error) {
-	if d.Reads == nil || d.Writes == nil || d.Batches == nil || d.IDs == nil || d.Ready == nil ||
-		d.Logger == nil || d.Registerer == nil {
+	if d.Reads == nil || d.Writes == nil || d.Batches == nil || d.CounterReads == nil || d.CounterWrites == nil ||
+		d.IDs == nil || d.Ready == nil || d.Logger == nil || d.Registerer == nil {
 		return nil, errors.New("handlers: a dependency is missing")
 	}
 	if err := d.Config.Validate(); err != nil {
@@ -143,6 +160,14 @@ func (s *server) routes() *chi.Mux {
 	add(http.MethodGet, "/feeds/{id}/hit", s.hit)
 	add(http.MethodPost, "/feeds:batchGet", s.batchGet)
 	add(http.MethodPost, "/feeds:batchWrite", s.batchWrite)
+
+	add(http.MethodGet, "/counters/{subject}", s.subjectCounters)
+	add(http.MethodGet, "/counters/{subject}/{metric}", s.counter)
+	add(http.MethodPut, "/counters/{subject}/{metric}", s.setCounter)
+	add(http.MethodDelete, "/counters/{subject}/{metric}", s.removeCounter)
+	add(http.MethodPost, "/counters/{subject}/{metric}/increments", s.incrementCounter)
+	add(http.MethodPost, "/counters:batchGet", s.batchGetCounters)
+	add(http.MethodPost, "/counters:batchIncrement", s.batchIncrement)
 
 	add(http.MethodGet, "/livez", s.live)
 	add(http.MethodGet, "/readyz", s.ready)

@@ -59,8 +59,9 @@ func testConfig() handlers.Config {
 
 // deps are those of a handler over f.
 func deps(f *fake, c handlers.Config) handlers.Deps {
+	counters := newCounters(f)
 	return handlers.Deps{
-		Config: c, Reads: f, Writes: f, Batches: f, IDs: f, Ready: f.Ready,
+		Config: c, Reads: f, Writes: f, Batches: f, CounterReads: counters, CounterWrites: counters, IDs: f, Ready: f.Ready,
 		Logger: zap.NewNop(), Registerer: prometheus.NewRegistry(), OpenAPI: []byte("openapi: 3.0.3"),
 	}
 }

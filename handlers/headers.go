@@ -156,6 +156,14 @@ func refuseIfNoneMatch(r *http.Request) error {
 	return nil
 }
 
+// refuseConditions does the same for an operation that knows no condition at all.
+func refuseConditions(r *http.Request) error {
+	if _, given := r.Header["If-Match"]; given {
+		return model.NewMalformed("If-Match", "is not known to this operation")
+	}
+	return refuseIfNoneMatch(r)
+}
+
 // parseIdempotencyKey returns the key of r, "" for none. A quoted string is the same key as its bare content.
 func parseIdempotencyKey(r *http.Request) (string, error) {
 	lines, given := r.Header["Idempotency-Key"]
@@ -173,15 +181,23 @@ func parseIdempotencyKey(r *http.Request) (string, error) {
 			return "", malformed
 		}
 	}
-	if key == "" || len(key) > maxIdempotencyKey {
+	if !validIdempotencyKey(key) {
 		return "", malformed
+	}
+	return key, nil
+}
+
+// validIdempotencyKey reports whether a bare key is one: 1 to 255 visible ASCII characters.
+func validIdempotencyKey(key string) bool {
+	if key == "" || len(key) > maxIdempotencyKey {
+		return false
 	}
 	for i := range len(key) {
 		if key[i] <= ' ' || key[i] > '~' {
-			return "", malformed
+			return false
 		}
 	}
-	return key, nil
+	return true
 }
 
 // unquote returns the content of a string of RFC 9651.

@@ -93,6 +93,11 @@ func TestEveryRouteFailsPlainly(t *testing.T) {
 		{method: "DELETE", path: "/feeds/1"},
 		{method: "DELETE", path: "/feeds/1/cache"},
 		{method: "GET", path: "/feeds/1/hit"},
+		{method: "GET", path: "/counters/a"},
+		{method: "GET", path: "/counters/a/b"},
+		{method: "PUT", path: "/counters/a/b", body: `{"value":1}`},
+		{method: "DELETE", path: "/counters/a/b"},
+		{method: "POST", path: "/counters/a/b/increments", body: `{"delta":1}`},
 	} {
 		t.Run(c.method+c.path, func(t *testing.T) {
 			t.Parallel()
@@ -189,6 +194,13 @@ func TestUnknownRoutes(t *testing.T) {
 		{"DELETE", "/ids", 405, "POST"},
 		{"OPTIONS", "/livez", 405, "GET"},
 		{"BREW", "/livez", 405, "GET"},
+		{"GET", "/counters", 404, ""},
+		{"GET", "/counters/a/", 404, ""},
+		{"GET", "/counters/a/b/c", 404, ""},
+		{"POST", "/counters/a/b", 405, "GET, PUT, DELETE"},
+		{"PATCH", "/counters/a", 405, "GET"},
+		{"GET", "/counters/a/b/increments", 405, "POST"},
+		{"GET", "/counters:batchIncrement", 405, "POST"},
 	} {
 		t.Run(tt.method+tt.path, func(t *testing.T) {
 			t.Parallel()

@@ -161,14 +161,14 @@ func writeProblem(w *response, r *http.Request, err error) {
 }
 
 // logFailure keeps the cause that the client does not see.
-func (s *server) logFailure(w *response, r *http.Request, err error) {
+func logFailure(logger *zap.Logger, w *response, r *http.Request, err error) {
 	status := problemOf(err).kind.status
 	if status < http.StatusInternalServerError || r.Context().Err() != nil {
 		return
 	}
-	log := s.Logger.Warn
+	log := logger.Warn
 	if status == http.StatusInternalServerError {
-		log = s.Logger.Error
+		log = logger.Error
 	}
 	log("request failed", zap.String("request_id", w.requestID()), zap.String("method", r.Method),
 		zap.String("path", r.URL.Path), zap.Error(err))

@@ -66,11 +66,11 @@ func parseStore(q url.Values) (model.Store, error) {
 	return store, nil
 }
 
-// parseLimit returns the length of a page. More than the maximum is taken as the maximum.
-func parseLimit(q url.Values) (int, error) {
+// parseLimit returns the length of a page, or the default. More than most is taken as most.
+func parseLimit(q url.Values, otherwise, most int) (int, error) {
 	value, given, err := single(q, "limit")
 	if err != nil || !given {
-		return defaultLimit, err
+		return otherwise, err
 	}
 	for i := range len(value) {
 		if value[i] < '0' || value[i] > '9' {
@@ -81,8 +81,8 @@ func parseLimit(q url.Values) (int, error) {
 	switch {
 	case value == "" || err == nil && n == 0:
 		return 0, errLimit
-	case err != nil || n > maxLimit: // digits that are no int are too many
-		return maxLimit, nil
+	case err != nil || n > most: // digits that are no int are too many
+		return most, nil
 	default:
 		return n, nil
 	}

@@ -118,6 +118,9 @@ func (c *Counters) settle(ctx context.Context, n *model.Count, res *model.CountR
 	written := CountWritten{
 		Counter: n.Counter, Value: res.Value, Known: res.Known, Replayed: res.Replayed, Durability: Committed,
 	}
+	if n.Op != model.CountAdd { // what it is after a set or a removal needs no telling
+		written.Value, written.Known = n.N, true
+	}
 	switch {
 	case res.Committed || res.Version == 0:
 	case store == model.StoreSync:

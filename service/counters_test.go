@@ -179,6 +179,10 @@ func TestCounters_ValueThatIsNotKnown(t *testing.T) {
 	if err != nil || w.Known || w.Durability != "fsync" {
 		t.Errorf("written %+v, %v", w, err)
 	}
+	w, err = newCounters(fake).Set(t.Context(), likes, 5, service.CountOptions{})
+	if err != nil || !w.Known || w.Value != 5 {
+		t.Errorf("set: %+v, %v", w, err)
+	}
 }
 
 func TestCounters_Refusals(t *testing.T) {
