@@ -131,6 +131,7 @@ func (m *memory) commit(b *model.Batch) (applied model.Applied) {
 		case opening[q.Shard] && (m.records[q.Key] != "" || q.Delta != nil && m.flushed[q.Version]):
 			applied.LeftOut++
 			m.shards[q.Shard].Skipped = m.shards[q.Shard].Position
+			continue // its key is known, or was flushed with it
 		case q.Raw != "" || m.refuse != nil && m.refuse(q):
 			letter := model.DeadLetter{Shard: q.Shard, Version: q.Version, Reason: q.Damage, Write: *q}
 			applied.DeadLetters = append(applied.DeadLetters, letter)
@@ -227,12 +228,14 @@ type rig struct {
 	redis    *testenv.Redis
 	conn     *redisconn.Conn
 	producer *Producer
+	registry *prometheus.Registry
+	keeper   *shards.Keeper
 }
 
 // newRig returns a rig whose shards may be used. Its drainer has not started.
 func newRig(t *testing.T, prepare ...func(sql *memory)) *rig {
 	t.Helper()
-	r := &rig{t: t, redis: testenv.NewRedis(t, testenv.RedisOptions{})}
+	r := &rig{t: t, redis: testenv.NewRedis(t, testenv.RedisOptions{}), registry: prometheus.NewRegistry()}
 	r.sql = newMemory(testShards)
 	for _, f := range prepare {
 		f(r.sql)
@@ -260,21 +263,21 @@ func newRig(t *testing.T, prepare ...func(sql *memory)) *rig {
 	entries := shards.Expiry{Value: time.Hour, Deletion: time.Minute}
 	r.Drainer = NewDrainer(cfg, DrainerDeps{
 		Space: space, Table: table, Redis: r.conn, Commits: r.sql, Shards: r.sql, Rows: r.sql, Keys: r.sql, Log: zap.NewNop(),
-		Entries: entries, EventsKept: 1000, Registerer: prometheus.NewRegistry(),
+		Entries: entries, EventsKept: 1000, Registerer: r.registry,
 	})
 	r.producer = NewProducer(cfg, ProducerDeps{
 		Space: space, Table: table, Pipe: pipe, Loader: r.sql, Observer: r.sql, Drainer: r.Drainer, Rows: r.sql,
 	})
-	keeper := shards.NewKeeper(shards.Config{Shards: itemShards, Permission: 2 * time.Second}, shards.Deps{
+	r.keeper = shards.NewKeeper(shards.Config{Shards: itemShards, Permission: 2 * time.Second}, shards.Deps{
 		Table: table, Space: space, Redis: r.conn, Store: r.sql, Follower: follower{r.conn, space}, Replica: "a",
 		Drain: r.DrainLeftovers, Log: zap.NewNop(), Entries: entries,
 		Flush: func(context.Context, model.Shard) error { return nil }, Registerer: prometheus.NewRegistry(),
 	})
-	if err := keeper.Start(t.Context()); err != nil {
+	if err := r.keeper.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := keeper.Stop(context.WithoutCancel(t.Context())); err != nil {
+		if err := r.keeper.Stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})

@@ -160,8 +160,13 @@ func TestARoundHasLimits(t *testing.T) {
 	w := testWorker(Config{Workers: 1, BatchItems: 1000, BatchBytes: 1 << 20}, 64)
 	const counter = 64 // the first of them
 	for _, tc := range []struct{ perShard, shard, shards, want int }{
-		{16, 0, 1, 16}, {16, 0, 64, 15}, {1000, 0, 1, 1000}, {1000, 0, 64, 15}, {1000, 0, 2000, 1},
-		{16, counter, 1, roundEntries}, {16, counter, 16, roundEntries / 16},
+		{16, 0, 1, 16},
+		{16, 0, 64, 15},
+		{1000, 0, 1, 1000},
+		{1000, 0, 64, 15},
+		{1000, 0, 2000, 1},
+		{16, counter, 1, roundEntries},
+		{16, counter, 16, roundEntries / 16},
 	} {
 		w.perShard = tc.perShard
 		if got := w.count(tc.shard, tc.shards); got != tc.want {
