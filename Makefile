@@ -25,8 +25,8 @@ run: deps build ## run the server with a PostgreSQL and a Redis of its own; data
 	@exec bin/dev -bin bin/zmsg
 
 .PHONY: demo
-demo: deps ## watch the promises being kept under load and faults
-	go run ./bench/demo
+demo: deps ## watch the promises being kept under load and faults (DEMO='-kill=3 -increments=100000' for others)
+	go run ./bench/demo -kill -add -redis-stop=10s $(DEMO)
 
 .PHONY: test
 test: deps bin/valkey-server ## run all tests under the race detector (PKG=./cache/... for some)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/zmsg/zmsg/model"
@@ -21,11 +22,15 @@ const (
 	maxBackoff     = time.Second
 )
 
+// troubled is how long after an unknown outcome more of them must be expected.
+const troubled = 2 * time.Second
+
 // api sends requests to the replicas.
 type api struct {
-	http   *http.Client
-	bases  []string
-	report *report
+	http    *http.Client
+	bases   []atomic.Pointer[string] // one for each replica
+	report  *report
+	trouble atomic.Int64 // time of the last unknown outcome, in Unix nanoseconds
 }
 
 // newAPI returns an api for replicas with these base URLs, for so many concurrent requests.
@@ -34,11 +39,21 @@ func newAPI(bases []string, workers int, r *report) *api {
 		Timeout:   requestTimeout,
 		Transport: &http.Transport{MaxIdleConnsPerHost: workers, DisableCompression: true},
 	}}
-	for _, b := range bases {
-		a.bases = append(a.bases, strings.TrimSuffix(b, "/"))
+	a.bases = make([]atomic.Pointer[string], len(bases))
+	for i, b := range bases {
+		a.replace(i, b)
 	}
 	return a
 }
+
+// replace puts another replica in the place of one.
+func (a *api) replace(replica int, base string) {
+	base = strings.TrimSuffix(base, "/")
+	a.bases[replica].Store(&base)
+}
+
+// calm reports whether no outcome was unknown of late.
+func (a *api) calm() bool { return time.Since(time.Unix(0, a.trouble.Load())) > troubled }
 
 func (a *api) close() { a.http.CloseIdleConnections() }
 
@@ -61,7 +76,7 @@ type answer struct {
 
 // send sends req once.
 func (a *api) send(ctx context.Context, replica int, req request) (answer, error) {
-	r, err := http.NewRequestWithContext(ctx, req.method, a.bases[replica]+req.path, bytes.NewReader(req.body))
+	r, err := http.NewRequestWithContext(ctx, req.method, *a.bases[replica].Load()+req.path, bytes.NewReader(req.body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -90,25 +105,52 @@ func (a *api) settle(ctx context.Context, replica int, req request) (answer, err
 
 // settleIf is settle with a judgement of its own whether an answer is final.
 func (a *api) settleIf(ctx context.Context, replica int, req request, final func(*answer) bool) (answer, error) {
-	deadline := time.Now().Add(giveUpAfter)
-	backoff := minBackoff
+	patience := newPatience()
 	for attempt := 0; ; attempt++ {
 		ans, err := a.send(ctx, replica, req)
 		ans.repeated = attempt > 0
 		if err == nil && final(&ans) {
 			return ans, nil
 		}
-		a.report.unknownOutcome(req, ans, err)
-		if time.Now().After(deadline) {
-			return ans, fmt.Errorf("%s %s: no final answer in %v; the last one: %d %s (%w)",
-				req.method, req.path, giveUpAfter, ans.status, ans.body, err)
-		}
-		if err := pause(ctx, backoff); err != nil {
+		a.unknown(req, ans, err)
+		if err := patience.wait(ctx, req, ans, err); err != nil {
 			return ans, err
 		}
-		backoff = min(2*backoff, maxBackoff)
-		replica = (replica + 1) % len(a.bases)
+		replica = a.after(replica)
 	}
+}
+
+// after returns the replica to ask when another one has failed.
+func (a *api) after(replica int) int { return (replica + 1) % len(a.bases) }
+
+// unknown records an attempt whose outcome is unknown.
+func (a *api) unknown(req request, ans answer, err error) {
+	a.trouble.Store(time.Now().UnixNano())
+	a.report.unknownOutcome(req, ans, err)
+}
+
+// patience waits between the attempts of a request, longer each time, but not for ever.
+type patience struct {
+	deadline time.Time
+	backoff  time.Duration
+}
+
+func newPatience() patience {
+	return patience{deadline: time.Now().Add(giveUpAfter), backoff: minBackoff}
+}
+
+// wait returns when the next attempt may be made. It fails if req, with ans and err as its last answer,
+// had attempts enough.
+func (p *patience) wait(ctx context.Context, req request, ans answer, err error) error {
+	if time.Now().After(p.deadline) {
+		return fmt.Errorf("%s %s: no final answer in %v; the last one: %d %s (%w)",
+			req.method, req.path, giveUpAfter, ans.status, ans.body, err)
+	}
+	if err := pause(ctx, p.backoff); err != nil {
+		return err
+	}
+	p.backoff = min(2*p.backoff, maxBackoff)
+	return nil
 }
 
 // pause waits for d, or returns why ctx ended.

@@ -83,7 +83,7 @@ func (w *writer) batch(ctx context.Context, ops []batchOp) error {
 	if err != nil {
 		return err
 	}
-	w.report.latency("batch "+store, time.Since(start))
+	w.report.written("batch "+store, time.Since(start))
 	if ans.status != http.StatusMultiStatus || len(results.Items) != len(ops) {
 		return unexpected(req, ans) // The batch as a whole: nothing more can be said of its items.
 	}

@@ -21,6 +21,7 @@ import (
 type fake struct {
 	mu     sync.Mutex
 	items  map[model.ID]*model.Item
+	counts map[model.Counter]int64
 	keys   map[string][]byte // idempotency key: first answer
 	seq    int64
 	faulty bool
@@ -31,7 +32,7 @@ type fake struct {
 func newFake(t *testing.T, faulty bool) (*fake, []string) {
 	t.Helper()
 	f := &fake{
-		items: map[model.ID]*model.Item{}, keys: map[string][]byte{}, seq: 1000,
+		items: map[model.ID]*model.Item{}, counts: map[model.Counter]int64{}, keys: map[string][]byte{}, seq: 1000,
 		faulty: faulty, rng: rand.New(rand.NewPCG(1, 2)),
 	}
 	var bases []string
@@ -76,6 +77,8 @@ func (f *fake) handle(w http.ResponseWriter, r *http.Request, body []byte) (int,
 	switch {
 	case r.URL.Path == "/ids":
 		return f.mint(body)
+	case strings.HasPrefix(r.URL.Path, "/counters"):
+		return f.counters(r, body)
 	case r.URL.Path == "/feeds:batchWrite":
 		return http.StatusMultiStatus, f.once(r, func() []byte { return f.batchWrite(body, success) })
 	case r.URL.Path == "/feeds:batchGet":

@@ -24,31 +24,25 @@ const (
 const (
 	maxBatch         = 100
 	progressInterval = 5 * time.Second
-	downtime         = 3 * time.Second // of a replica that was killed
 )
 
-// load creates all items, and edits and deletes some, over all replicas in turn. servers, if not nil,
-// loses and regains a replica halfway if the options ask for it.
+// progress is what the load has done so far.
+type progress struct{ items, increments, reads atomic.Int64 }
+
+// done returns which part of the load is done, from 0 to 1.
+func (d *demo) done() float64 {
+	return float64(d.progress.items.Load()+d.progress.increments.Load()) / float64(d.opts.items+d.opts.increments)
+}
+
+// load creates all items, edits and deletes some, and sends all increments, over all replicas in turn,
+// while others read counters. The faults of the options come about meanwhile, to servers.
 func (d *demo) load(ctx context.Context, servers *stack) (int, error) {
-	var created atomic.Int64
-	halfway := make(chan struct{})
 	loading, cancel := context.WithCancel(ctx)
 	defer cancel()
-	group, loading := errgroup.WithContext(loading)
+	group, working := errgroup.WithContext(loading)
 	workers := min(d.opts.workers, d.opts.items)
-	half := int64(max(1, d.opts.items/2))
-	progress := func(n int) {
-		if after := created.Add(int64(n)); after >= half && after-int64(n) < half {
-			close(halfway)
-		}
-	}
 	for i := range workers {
-		group.Go(func() error {
-			l := d.newLoader(i)
-			err := l.run(loading, share(d.opts.items, workers, i), progress)
-			d.book.add(l.items)
-			return err
-		})
+		group.Go(func() error { return d.work(working, i, workers) })
 	}
 	var loadErr error
 	done := make(chan struct{})
@@ -56,12 +50,50 @@ func (d *demo) load(ctx context.Context, servers *stack) (int, error) {
 		defer close(done)
 		loadErr = group.Wait()
 	}()
-	err := d.watch(ctx, servers, done, halfway, &created)
+	watchers, reading := errgroup.WithContext(loading)
+	if d.opts.increments > 0 {
+		for i := range counterReaders {
+			watchers.Go(func() error { return d.observeCounters(reading, i, done) })
+		}
+	}
+	err := d.watch(ctx, d.faults(servers), done)
 	if err != nil {
 		cancel()
 	}
 	<-done
-	return len(d.book.items), errors.Join(err, loadErr)
+	d.report.window("")
+	return len(d.book.items), errors.Join(err, loadErr, watchers.Wait())
+}
+
+// work does the share of one worker: items and increments, neither far ahead of the other, so that both
+// meet the faults.
+func (d *demo) work(ctx context.Context, worker, workers int) (err error) {
+	l, c := d.newLoader(worker), d.newCounting(worker)
+	defer func() {
+		d.book.add(l.items)
+		d.tally.add(c.own)
+	}()
+	items, increments := share(d.opts.items, workers, worker), share(d.opts.increments, workers, worker)
+	allItems, allIncrements := items, increments
+	for items > 0 || increments > 0 {
+		n := 0
+		if items > 0 && items*allIncrements >= increments*allItems {
+			n, err = l.next(ctx, items)
+			items -= n
+			d.progress.items.Add(int64(n))
+		} else {
+			n, err = c.next(ctx, increments)
+			increments -= n
+			d.progress.increments.Add(int64(n))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := l.settleDue(ctx, 100); err != nil {
+		return err
+	}
+	return c.finish(ctx)
 }
 
 // share returns the i-th of n parts of a whole that differ by at most 1.
@@ -73,47 +105,7 @@ func share(whole, n, i int) int {
 	return part
 }
 
-// watch shows the progress of the load until it is done, and kills a replica halfway. It runs on the
-// goroutine of its caller, the only one that may start replicas; see childAttr.
-func (d *demo) watch(ctx context.Context, servers *stack, done, halfway <-chan struct{}, created *atomic.Int64) error {
-	if !d.opts.kill {
-		halfway = nil
-	}
-	tick := time.NewTicker(progressInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			return nil
-		case <-halfway:
-			halfway = nil
-			if err := d.killOne(ctx, servers); err != nil {
-				return err
-			}
-		case <-tick.C:
-			d.report.say("load: %d of %d items", created.Load(), d.opts.items)
-		}
-	}
-}
-
-// killOne kills the last replica and starts it again a little later.
-func (d *demo) killOne(ctx context.Context, servers *stack) error {
-	d.report.say("load: kill -9 of replica %d", len(servers.replicas)-1)
-	victim := servers.replicas[len(servers.replicas)-1]
-	if err := victim.kill(); err != nil {
-		return err
-	}
-	if err := pause(ctx, downtime); err != nil {
-		return err
-	}
-	if err := victim.start(ctx); err != nil {
-		return err
-	}
-	d.report.say("load: it is back")
-	return nil
-}
-
-// loader is one worker of the load.
+// loader creates items for one worker of the load.
 type loader struct {
 	*writer
 	authors authors
@@ -135,32 +127,26 @@ func (d *demo) newWriter(stream uint64) *writer {
 	return &writer{api: d.api, report: d.report, rng: rng, turn: int(stream)}
 }
 
-// run creates quota items and tells progress how many at a time.
-func (l *loader) run(ctx context.Context, quota int, progress func(n int)) error {
-	for quota > 0 {
-		before := len(l.items)
-		n := 1
-		var err error
-		if l.rng.IntN(100) < batchShare {
-			n = min(quota, 1+l.rng.IntN(maxBatch))
-			err = l.mixed(ctx, n)
-		} else {
-			err = l.single(ctx)
-		}
-		if err != nil {
-			return err
-		}
-		quota -= n
-		progress(n)
-		for range len(l.items) - before {
-			l.edits += l.chance(editShare)
-			l.deletes += l.chance(deleteShare)
-		}
-		if err := l.settleDue(ctx, 100-batchedShare); err != nil {
-			return err
-		}
+// next creates at most quota items, and edits and deletes as many as are due. It returns how many it
+// tried to create.
+func (l *loader) next(ctx context.Context, quota int) (int, error) {
+	before := len(l.items)
+	n := 1
+	var err error
+	if l.rng.IntN(100) < batchShare {
+		n = min(quota, 1+l.rng.IntN(maxBatch))
+		err = l.mixed(ctx, n)
+	} else {
+		err = l.single(ctx)
 	}
-	return l.settleDue(ctx, 100)
+	if err != nil {
+		return n, err
+	}
+	for range len(l.items) - before {
+		l.edits += l.chance(editShare)
+		l.deletes += l.chance(deleteShare)
+	}
+	return n, l.settleDue(ctx, 100-batchedShare)
 }
 
 // chance returns 1 in so many percent of all cases, else 0.

@@ -29,7 +29,12 @@ type report struct {
 	delays     []time.Duration
 	tiers      map[string]int
 	phases     []phaseResult
+	windows    []*window
+	counted    counted
 }
+
+// counted is what became of increments, and of reads of counters under load.
+type counted struct{ acknowledged, repeated, uncertain, failedReads int }
 
 type phaseResult struct {
 	name string
@@ -51,13 +56,25 @@ func (r *report) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.out, "%7.1fs  %s\n", time.Since(r.start).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// mismatch records that something is not as it must be.
+// mismatch records that an item is not as it must be.
 func (r *report) mismatch(where string, id model.ID, format string, args ...any) {
+	r.wrong(where, fmt.Sprintf("item %d", id), format, args...)
+}
+
+// wrong records that something is not as it must be. The first ones are also shown at once, which tells
+// when they came about.
+func (r *report) wrong(where, what, format string, args ...any) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.mismatches++
-	if len(r.shown) < shownMismatches {
-		r.shown = append(r.shown, fmt.Sprintf("%s, item %d: %s", where, id, fmt.Sprintf(format, args...)))
+	shown := len(r.shown) < shownMismatches
+	line := ""
+	if shown {
+		line = fmt.Sprintf("%s, %s: %s", where, what, fmt.Sprintf(format, args...))
+		r.shown = append(r.shown, line)
+	}
+	r.mu.Unlock()
+	if shown {
+		r.say("mismatch: %s", line)
 	}
 }
 
@@ -70,6 +87,9 @@ func (r *report) unknownOutcome(req request, ans answer, err error) {
 	r.mu.Lock()
 	r.unknown++
 	r.reasons[reason]++
+	if w := r.open(); w != nil {
+		w.failed++
+	}
 	r.mu.Unlock()
 	if err == nil && ans.status == 500 {
 		r.mismatch("500", 0, "%v", unexpected(req, ans))
@@ -122,6 +142,7 @@ func (r *report) print() int {
 		r.printPercentiles(row, class, r.latencies[class])
 	}
 	r.printPercentiles(row, "seen by the other replica", r.delays)
+	r.printWindows(row)
 	row("\nread back from\tcount\tshare\t")
 	total := 0
 	for _, n := range r.tiers {
@@ -131,6 +152,7 @@ func (r *report) print() int {
 		row("%s\t%d\t%.1f%%\t", tier, r.tiers[tier], 100*float64(r.tiers[tier])/float64(total))
 	}
 	_ = w.Flush() // As for all printing: there is nobody to tell.
+	r.printCounted()
 	_, _ = fmt.Fprintf(r.out, "\n%d outcomes were unknown at first %v\n%d mismatches\n", r.unknown, r.reasons, r.mismatches)
 	for _, m := range r.shown {
 		_, _ = fmt.Fprintln(r.out, " ", m)

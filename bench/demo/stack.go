@@ -21,6 +21,7 @@ const (
 	replicaCount = 2
 	readyLimit   = 60 * time.Second
 	readyPoll    = 20 * time.Millisecond
+	readyTimeout = time.Second // of one question
 	stopLimit    = 30 * time.Second
 	logTail      = 2000 // bytes
 )
@@ -28,6 +29,7 @@ const (
 // stack is a PostgreSQL, a Redis and replicas of the server, all private to this run.
 type stack struct {
 	dir      string
+	server   string // path of the program
 	postgres *testenv.Postgres
 	redis    *testenv.Redis
 	replicas []*replica
@@ -45,8 +47,8 @@ func startStack(ctx context.Context) (_ *stack, err error) {
 	if s.dir, err = os.MkdirTemp("", "zmsg-demo-"); err != nil {
 		return nil, err
 	}
-	server := filepath.Join(s.dir, "server")
-	build := exec.CommandContext(ctx, "go", "build", "-o", server, "github.com/zmsg/zmsg/cmd/server")
+	s.server = filepath.Join(s.dir, "server")
+	build := exec.CommandContext(ctx, "go", "build", "-o", s.server, "github.com/zmsg/zmsg/cmd/server")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -56,12 +58,11 @@ func startStack(ctx context.Context) (_ *stack, err error) {
 	if s.redis, err = testenv.StartRedis(ctx, testenv.RedisOptions{AppendOnly: true}); err != nil {
 		return nil, err
 	}
-	for i := range replicaCount {
-		r, err := s.newReplica(ctx, i, server)
+	for range replicaCount {
+		r, err := s.newReplica(ctx)
 		if err != nil {
 			return nil, err
 		}
-		s.replicas = append(s.replicas, r)
 		if err := r.start(ctx); err != nil {
 			return nil, err
 		}
@@ -75,6 +76,14 @@ func (s *stack) addrs() []string {
 	var all []string
 	for _, r := range s.replicas {
 		all = append(all, "http://"+r.addr)
+	}
+	return all
+}
+
+func (s *stack) admins() []string {
+	var all []string
+	for _, r := range s.replicas {
+		all = append(all, r.admin)
 	}
 	return all
 }
@@ -110,13 +119,16 @@ func (s *stack) close() error {
 type replica struct {
 	path    string
 	addr    string
+	admin   string
 	env     []string
 	logPath string
 	cmd     *exec.Cmd     // nil while it does not run
 	exited  chan struct{} // closed when cmd has been waited for
+	spawned time.Time
 }
 
-func (s *stack) newReplica(ctx context.Context, n int, path string) (*replica, error) {
+// newReplica adds a replica, which is not started.
+func (s *stack) newReplica(ctx context.Context) (*replica, error) {
 	addr, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
@@ -125,11 +137,14 @@ func (s *stack) newReplica(ctx context.Context, n int, path string) (*replica, e
 	if err != nil {
 		return nil, err
 	}
-	return &replica{
-		path: path, addr: addr, logPath: filepath.Join(s.dir, "replica-"+strconv.Itoa(n)+".log"),
+	r := &replica{
+		path: s.server, addr: addr, admin: admin,
+		logPath: filepath.Join(s.dir, "replica-"+strconv.Itoa(len(s.replicas))+".log"),
 		env: append(os.Environ(), "ZMSG_ADDR="+addr, "ZMSG_ADMIN_ADDR="+admin,
 			"ZMSG_POSTGRES_DSN="+s.postgres.DSN(), "ZMSG_REDIS_ADDR="+s.redis.Addr()),
-	}, nil
+	}
+	s.replicas = append(s.replicas, r)
+	return r, nil
 }
 
 // freeAddr returns an address on which nobody listens now.
@@ -144,6 +159,21 @@ func freeAddr(ctx context.Context) (string, error) {
 
 // start starts the process and returns when it is ready.
 func (r *replica) start(ctx context.Context) error {
+	if err := r.spawn(ctx); err != nil {
+		return err
+	}
+	for {
+		if ready, err := r.isReady(ctx); ready || err != nil {
+			return err
+		}
+		if err := pause(ctx, readyPoll); err != nil {
+			return err
+		}
+	}
+}
+
+// spawn starts the process.
+func (r *replica) spawn(ctx context.Context) error {
 	log, err := os.OpenFile(r.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -155,31 +185,31 @@ func (r *replica) start(ctx context.Context) error {
 		return err
 	}
 	exited := make(chan struct{})
-	r.cmd, r.exited = cmd, exited
+	r.cmd, r.exited, r.spawned = cmd, exited, time.Now()
 	go func() {
 		defer close(exited)
 		_ = cmd.Wait() // How it ended is asked for by whoever did not expect it.
 	}()
-	return r.awaitReady(ctx)
+	return nil
 }
 
-func (r *replica) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+// isReady reports whether the process is ready. It fails if that will not come any more.
+func (r *replica) isReady(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	for {
-		err := r.ready(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-r.exited:
-			return fmt.Errorf("the server exited: %v\n%s", r.cmd.ProcessState, r.tail())
-		default:
-		}
-		if pauseErr := pause(ctx, readyPoll); pauseErr != nil {
-			return fmt.Errorf("the server did not become ready: %w; last answer: %w\n%s", pauseErr, err, r.tail())
-		}
+	err := r.ready(ctx)
+	if err == nil {
+		return true, nil
 	}
+	select {
+	case <-r.exited:
+		return false, fmt.Errorf("the server exited: %v\n%s", r.cmd.ProcessState, r.tail())
+	default:
+	}
+	if time.Since(r.spawned) > readyLimit {
+		return false, fmt.Errorf("the server is not ready after %v: %w\n%s", readyLimit, err, r.tail())
+	}
+	return false, nil
 }
 
 func (r *replica) ready(ctx context.Context) error {

@@ -156,7 +156,7 @@ func (w *writer) remove(ctx context.Context, it *model.Item) error {
 	if err != nil {
 		return err
 	}
-	w.report.latency("DELETE "+store, time.Since(start))
+	w.report.written("DELETE "+store, time.Since(start))
 	replica := ans.replica
 	switch {
 	case ans.status == http.StatusNoContent, ans.status == http.StatusAccepted:
@@ -191,7 +191,7 @@ func (w *writer) write(ctx context.Context, req request, id model.ID, store stri
 	if err != nil {
 		return nil, nobody, err
 	}
-	w.report.latency(req.method+" "+store, time.Since(start))
+	w.report.written(req.method+" "+store, time.Since(start))
 	switch {
 	case ans.status == http.StatusOK, ans.status == http.StatusCreated, ans.status == http.StatusAccepted:
 		it, err := parseItem(ans.body)
