@@ -181,8 +181,8 @@ func TestCountIdempotencyKeyIsStoredWithTheEffect(t *testing.T) {
 		t.Errorf("queue %q", got)
 	}
 	q := h.queued()[0]
-	print, result, _ := strings.Cut(q.Record, "|")
-	if r, err := model.ParseCountResult(result); err != nil || q.Key != "key" || print != "print" || !r.Known || r.Value != 8 || r.Version != q.Version {
+	fingerprint, result, _ := strings.Cut(q.Record, "|")
+	if r, err := model.ParseCountResult(result); err != nil || q.Key != "key" || fingerprint != "print" || !r.Known || r.Value != 8 || r.Version != q.Version {
 		t.Errorf("queued as %+v, result %+v, %v", q, r, err)
 	}
 	h.unchanged("a change that is refused", func() {
@@ -305,9 +305,9 @@ func TestWriteQueuesItsKeyWithTheResult(t *testing.T) {
 	h := newShard(t)
 	v := h.mustWrite(h.absent(write{id: 7, author: 9, kind: "post", text: "x|y", now: 1000, key: "key", print: "print"}))
 	q := h.queued()[0]
-	print, result, _ := strings.Cut(q.Record, "|")
+	fingerprint, result, _ := strings.Cut(q.Record, "|")
 	r, err := model.ParseWriteResult(result)
-	if err != nil || q.Key != "key" || print != "print" || r.ID != 7 || r.Version != v || !r.Created {
+	if err != nil || q.Key != "key" || fingerprint != "print" || r.ID != 7 || r.Version != v || !r.Created {
 		t.Errorf("queued as %+v, result %+v, %v", q, r, err)
 	}
 	if q.Version != v || q.Item == nil || q.Item.ID != 7 || string(q.Item.Content) != "x|y" || q.Item.Version != v {

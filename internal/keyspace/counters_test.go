@@ -38,8 +38,8 @@ func remove(metric string) model.Count {
 	return model.Count{Counter: counter(metric), Op: model.CountRemove}
 }
 
-func keyed(c model.Count, key, print string) model.Count {
-	c.IdempotencyKey, c.Fingerprint = key, print
+func keyed(c model.Count, key, fingerprint string) model.Count {
+	c.IdempotencyKey, c.Fingerprint = key, fingerprint
 	return c
 }
 

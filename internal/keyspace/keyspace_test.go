@@ -64,6 +64,33 @@ func TestConsecutiveSnowflakesSpreadEvenly(t *testing.T) {
 	}
 }
 
+func TestItemsAndCountersLiveInDifferentShards(t *testing.T) {
+	t.Parallel()
+	for items, counters := range map[int]int{1: 1, 3: 1, 4: 1, 8: 2, 64: 16} {
+		sp := New(items)
+		if sp.ItemShards() != items || sp.Shards() != items+counters {
+			t.Errorf("%d shards of items: %d of %d", items, sp.ItemShards(), sp.Shards())
+		}
+		for s := range sp.Shards() {
+			if sp.IsCounter(s) != (s >= items) {
+				t.Errorf("%d shards of items: shard %d holds counters: %v", items, s, sp.IsCounter(s))
+			}
+		}
+		const n = 20_000
+		subjects := make([]int, counters)
+		for i, id := range snowflakes(n) {
+			key, subject := sp.ShardOfKey(fmt.Sprint("key-", i)), sp.ShardOfSubject("post:"+id.String())
+			if sp.IsCounter(sp.Shard(id)) || sp.IsCounter(key) || !sp.IsCounter(subject) {
+				t.Fatalf("%d shards of items: item %s in %d, key in %d, subject in %d", items, id, sp.Shard(id), key, subject)
+			}
+			subjects[subject-items]++
+		}
+		if x, limit := chiSquared(subjects), float64(counters)+8*math.Sqrt(2*float64(counters)); x > limit {
+			t.Errorf("%d shards of counters: chi squared %.0f > %.0f: %d", counters, x, limit, subjects)
+		}
+	}
+}
+
 // One script may name all keys of a shard on a Cluster: they carry one hash tag, and no other shard's.
 func TestKeysOfAShardShareItsHashTag(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,12 @@
 package keyspace
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/zmsg/zmsg/model"
+)
 
 // A program of another version must find all of its scripts missing in a home that it has not opened:
 // if it found those that it enters a shard with, but not the one that writes, it would believe that it
@@ -17,5 +23,25 @@ func TestAllScriptsChangeTogether(t *testing.T) {
 		if text == before[n] {
 			t.Errorf("the script %s is the same: %s", files[n], text)
 		}
+	}
+}
+
+func TestScriptsShareWhatTheyInclude(t *testing.T) {
+	t.Parallel()
+	text, err := withLibrary("#!lua\n-- include negated\nreturn negated(ARGV[1])\n")
+	if err != nil || strings.Contains(text, "include") || strings.Count(text, "local function negated") != 1 || !strings.HasPrefix(text, "#!lua\n") {
+		t.Errorf("%q, %v", text, err)
+	}
+	if text, err := withLibrary("-- include nothing\n"); err == nil {
+		t.Errorf("what is not there is included as %q", text)
+	}
+}
+
+// Scripts cannot import constants.
+func TestCountKnowsTheLimitsOfTheModel(t *testing.T) {
+	t.Parallel()
+	body, err := luaFiles.ReadFile("lua/count.lua")
+	if want := fmt.Sprintf("local most, metrics = %d, %d ", int64(model.MaxCount), model.MaxMetrics); err != nil || !strings.Contains(string(body), want) {
+		t.Errorf("the script does not have %q, %v", want, err)
 	}
 }

@@ -24,8 +24,13 @@ func counted(t *testing.T) *shard {
 
 // inSQL is what SQL holds of a counted shard when the position has this sequence.
 var inSQL = []map[string]int64{
-	{"likes": -most, "views": 1}, {"likes": most, "views": 1}, {"likes": most, "views": 5}, {"likes": most - 1, "views": 5},
-	{"likes": most - 1, "views": 7}, {"likes": -most, "views": 7}, {"likes": -most},
+	{"likes": -most, "views": 1},
+	{"likes": most, "views": 1},
+	{"likes": most, "views": 5},
+	{"likes": most - 1, "views": 5},
+	{"likes": most - 1, "views": 7},
+	{"likes": -most, "views": 7},
+	{"likes": -most},
 }
 
 // wantSettled checks that exactly what SQL lacks at a position is pending.
@@ -110,9 +115,19 @@ func (h *shard) damage(fields ...[]string) {
 }
 
 var damaged = [][]string{
-	{"i", ""}, {"i", "post:1|likes|x|1|"}, {"i", "post:1|likes|99999999999999999999|1|"}, {"i", "post:1"},
-	{"bogus", "x"}, {"", ""}, {"v", ""}, {"vx", "8|post|1|1|"}, {"k", "a|b|c"}, {"v99999999999999999999", "8|post|1|1|x"},
-	{"v5", ""}, {"v5", "x|post|1|1|"}, {"v5", "99999999999999999999|post|1|1|"},
+	{"i", ""},
+	{"i", "post:1|likes|x|1|"},
+	{"i", "post:1|likes|99999999999999999999|1|"},
+	{"i", "post:1"},
+	{"bogus", "x"},
+	{"", ""},
+	{"v", ""},
+	{"vx", "8|post|1|1|"},
+	{"k", "a|b|c"},
+	{"v99999999999999999999", "8|post|1|1|x"},
+	{"v5", ""},
+	{"v5", "x|post|1|1|"},
+	{"v5", "99999999999999999999|post|1|1|"},
 }
 
 func TestDamagedEntriesHoldNothingUp(t *testing.T) {
