@@ -135,9 +135,9 @@ func TestP1_ErrorsAroundDirectCommits(t *testing.T) { //nolint:paralleltest // f
 			return applied.LeftOut == 1, err
 		},
 	}
-	for name, call := range calls {
+	for name, call := range calls { //nolint:paralleltest // failpoints are the process's
 		for point, stays := range map[string]bool{name + ".before_commit": false, name + ".after_commit": true} {
-			t.Run(point, func(t *testing.T) { //nolint:paralleltest // failpoints are the process's
+			t.Run(point, func(t *testing.T) {
 				db, _ := openSQL(t, usual)
 				failed := false
 				failpoint.Set(t, point, func() error {
@@ -158,6 +158,31 @@ func TestP1_ErrorsAroundDirectCommits(t *testing.T) { //nolint:paralleltest // f
 				}
 			})
 		}
+	}
+}
+
+// A flush waits for the direct transaction that is open: what that one has read is still so when it writes.
+// Not parallel: failpoints are the process's.
+func TestP4_FlushWaitsForDirectTransactions(t *testing.T) { //nolint:paralleltest // failpoints are the process's
+	db, dsn := openSQL(t, usual)
+	counter := model.Counter{Subject: "s", Metric: "m"}
+	flushed := make(chan error, 1)
+	failpoint.Set(t, "direct.before_commit", func() error {
+		go func() {
+			_, err := db.Direct().Flush(t.Context(), 0, 1, []model.Queued{{Version: 5, Delta: &model.Delta{Counter: counter, N: 7}}})
+			flushed <- err
+		}()
+		awaitWaiters(t, dsn, 1)
+		return nil
+	})
+	if _, err := db.Direct().Count(t.Context(), 0, 1, []model.Count{{Counter: counter, N: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-flushed; err != nil {
+		t.Fatal(err)
+	}
+	if got, err := db.Counters().Totals(t.Context(), 0, []string{"s"}); err != nil || got.Values["s"]["m"] != 8 {
+		t.Errorf("7 and 1 are %v, %v", got.Values, err)
 	}
 }
 
