@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,8 @@ type memory struct {
 	expired       []time.Time
 	refuse        func(q *model.Queued) bool
 	before, after func() error
+	away          atomic.Bool // no heartbeat is answered
+	journaled     bool        // what a lost Redis held comes from the journal
 }
 
 func newMemory(shards int) *memory {
@@ -52,6 +55,9 @@ func newMemory(shards int) *memory {
 }
 
 func (m *memory) Heartbeat(ctx context.Context, b model.Beat) (model.Heartbeat, error) {
+	if m.away.Load() {
+		return model.Heartbeat{}, model.NewUnavailable("the database is away", nil)
+	}
 	all, err := m.All(ctx)
 	return model.Heartbeat{Shards: all, Alive: []string{b.Replica}}, err
 }
@@ -228,6 +234,10 @@ type rig struct {
 	redis    *testenv.Redis
 	conn     *redisconn.Conn
 	producer *Producer
+	counts   *Counts
+	journal  *Journal
+	backlog  *Backlog
+	direct   *direct
 	registry *prometheus.Registry
 	keeper   *shards.Keeper
 }
@@ -247,7 +257,7 @@ func newRig(t *testing.T, prepare ...func(sql *memory)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pipe := redisconn.NewPipeline(r.conn.Client(), redisconn.PipelineConfig{})
+	pipe := redisconn.NewDurable(r.conn, redisconn.PipelineConfig{}, redisconn.Durability{})
 	t.Cleanup(func() {
 		pipe.Close()
 		if err := r.conn.Close(); err != nil {
@@ -259,19 +269,18 @@ func newRig(t *testing.T, prepare ...func(sql *memory)) *rig {
 	cfg := Config{
 		Workers: 2, BatchItems: 1000, BatchBytes: 1 << 20, CounterFlush: time.Hour, AwaitTimeout: 10 * time.Second,
 		IdempotencyTTL: time.Hour, TombstoneRetention: time.Hour, TombstonePeriod: time.Hour,
+		MaxWrites: 1000, MaxBytes: 1 << 20, MaxAge: 2 * time.Hour, MaxWaiting: 100,
 	}
 	entries := shards.Expiry{Value: time.Hour, Deletion: time.Minute}
 	r.Drainer = NewDrainer(cfg, DrainerDeps{
 		Space: space, Table: table, Redis: r.conn, Commits: r.sql, Shards: r.sql, Rows: r.sql, Keys: r.sql, Log: zap.NewNop(),
 		Entries: entries, EventsKept: 1000, Registerer: r.registry,
 	})
-	r.producer = NewProducer(cfg, ProducerDeps{
-		Space: space, Table: table, Pipe: pipe, Loader: r.sql, Observer: r.sql, Drainer: r.Drainer, Rows: r.sql,
-	})
+	r.newProducers(cfg, pipe)
 	r.keeper = shards.NewKeeper(shards.Config{Shards: itemShards, Permission: 2 * time.Second}, shards.Deps{
 		Table: table, Space: space, Redis: r.conn, Store: r.sql, Follower: follower{r.conn, space}, Replica: "a",
 		Drain: r.DrainLeftovers, Log: zap.NewNop(), Entries: entries,
-		Flush: func(context.Context, model.Shard) error { return nil }, Registerer: prometheus.NewRegistry(),
+		Flush: r.flush, KeyCheck: time.Hour, Registerer: prometheus.NewRegistry(),
 	})
 	if err := r.keeper.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -15,27 +15,37 @@ import (
 	"github.com/zmsg/zmsg/model"
 )
 
-// Producer queues writes.
+// Producer queues writes. While the home of a shard is SQL, it makes them there.
 type Producer struct {
 	cfg      Config
 	space    *keyspace.Space
 	table    *shards.Table
-	pipe     *redisconn.Pipeline
+	pipe     *redisconn.Durable
 	loader   Loader
 	observer Observer
 	drainer  *Drainer
 	rows     Rows
+	direct   Direct
+	keys     Keys
+	journal  *Journal
+	backlog  *Backlog
+	commits  commits
 }
 
 // ProducerDeps are what a Producer works with.
 type ProducerDeps struct {
 	Space    *keyspace.Space
 	Table    *shards.Table
-	Pipe     *redisconn.Pipeline
+	Pipe     *redisconn.Durable
 	Loader   Loader
 	Observer Observer
 	Drainer  *Drainer
 	Rows     Rows
+	Direct   Direct
+	Keys     Keys
+	Letters  Letters
+	Journal  *Journal
+	Backlog  *Backlog
 }
 
 // NewProducer returns a Producer.
@@ -43,40 +53,49 @@ func NewProducer(cfg Config, d ProducerDeps) *Producer {
 	return &Producer{
 		cfg: cfg, space: d.Space, table: d.Table, pipe: d.Pipe, loader: d.Loader,
 		observer: d.Observer, drainer: d.Drainer, rows: d.Rows,
+		direct: d.Direct, keys: d.Keys, journal: d.Journal, backlog: d.Backlog,
+		commits: commits{
+			table: d.Table, drainer: d.Drainer, letters: d.Letters, journal: d.Journal, backlog: d.Backlog, timeout: cfg.AwaitTimeout,
+		},
 	}
 }
 
 // Durability names what a queued write survives.
 func (p *Producer) Durability() string { return p.cfg.Durability }
 
-// Ready refuses what could not be finished now, before anything is done.
-func (p *Producer) Ready(store model.Store) error {
-	if p.table.RedisDown() == p.space.Shards() {
-		return model.NewUnavailable("writes are not possible: the queue is out of reach", nil)
-	}
-	if store != model.StoreDelayed && p.table.SQLDown() {
-		return model.NewUnavailable("synchronous writes are not possible: the database is out of reach; store=delayed is", nil)
-	}
-	return nil
-}
+// Ready returns how a write that asks for store is to be stored now, or refuses it: see Backlog.
+func (p *Producer) Ready(store model.Store) (model.Store, error) { return p.backlog.Ready(store) }
 
-// Write runs the write script until it has an outcome. An error means that the outcome is unknown.
+// Write makes a write: queued, or committed if its result says so. An error means that the outcome is unknown,
+// unless it says otherwise.
 func (p *Producer) Write(ctx context.Context, w *model.Write) (res model.WriteResult, err error) {
 	s := p.space.Shard(w.ID)
-	keys := []string{p.space.Meta(s), p.space.Entry(s, w.ID), p.space.Queue(s), p.space.Events(s), p.space.Gen(s)}
 	err = p.table.Under(ctx, s, func(g *shards.Grant) error {
-		c := call{Write: w, keys: keys}
-		if tip, ok := p.loader.Guess(g, w.ID); ok {
-			c.remember(g, tip, &model.Item{ID: w.ID})
-		}
-		var reply keyspace.Reply
-		if reply, err = p.runLoaded(ctx, g, &c); err != nil {
+		if g.SQL {
+			res, err = p.direct.Write(ctx, s, g.Epoch, w)
 			return err
 		}
-		res, err = p.finish(g, w, reply)
+		res, err = p.queue(ctx, g, w)
 		return err
 	})
 	return res, err
+}
+
+// queue runs the write script until it has an outcome.
+func (p *Producer) queue(ctx context.Context, g *shards.Grant, w *model.Write) (model.WriteResult, error) {
+	s := g.Shard
+	c := call{
+		Write: w,
+		keys:  []string{p.space.Meta(s), p.space.Entry(s, w.ID), p.space.Queue(s), p.space.Events(s), p.space.Gen(s)},
+	}
+	if tip, ok := p.loader.Guess(g, w.ID); ok {
+		c.remember(g, tip, &model.Item{ID: w.ID})
+	}
+	reply, err := p.runLoaded(ctx, g, &c)
+	if err != nil {
+		return model.WriteResult{}, err
+	}
+	return p.finish(ctx, g, &c, reply)
 }
 
 // loads bounds how often one write looks in SQL for an item that changes meanwhile.
@@ -86,11 +105,14 @@ const loads = 6
 func (p *Producer) runLoaded(ctx context.Context, g *shards.Grant, c *call) (keyspace.Reply, error) {
 	for range loads {
 		reply, err := p.run(ctx, g, c)
-		switch {
-		case keyspace.Refused(err):
-			return nil, err
-		case err != nil:
-			return nil, model.NewUnavailable("the queue did not answer; the outcome is unknown", err)
+		if err != nil {
+			return nil, failed(err, "the queue did not answer; the outcome is unknown")
+		}
+		if reply.Text(0) == "key" {
+			if reply, err = p.recall(ctx, g, c); reply != nil || err != nil {
+				return reply, err
+			}
+			continue
 		}
 		tip, load := needsLoad(reply)
 		if !load {
@@ -105,12 +127,31 @@ func (p *Producer) runLoaded(ctx context.Context, g *shards.Grant, c *call) (key
 	return nil, model.NewUnavailable("the item changes too fast", nil)
 }
 
-// call is a write on its way, with what is known of an item that L2 does not hold.
+// recall looks in SQL for the key of a write that Redis does not know, because the shard has changed its home
+// since. It returns nil if SQL does not know it either, else what the script would reply.
+func (p *Producer) recall(ctx context.Context, g *shards.Grant, c *call) (keyspace.Reply, error) {
+	record, known, err := p.keys.Recall(ctx, g.Shard, c.IdempotencyKey)
+	if err != nil {
+		return nil, err
+	}
+	c.lookedUp, c.known = true, known
+	if !known {
+		return nil, nil
+	}
+	if result, same := strings.CutPrefix(record, c.Fingerprint+"|"); same {
+		return keyspace.Reply{"replay", result}, nil
+	}
+	return keyspace.Reply{"reused"}, nil
+}
+
+// call is a write on its way, with what is known of an item that L2 does not hold, and of its key.
 type call struct {
 	*model.Write
 	keys     []string
 	tip      string
 	snapshot []byte
+	lookedUp bool // the key was looked up in SQL
+	known    bool // and found there
 }
 
 func (c *call) remember(g *shards.Grant, tip uint64, it *model.Item) {
@@ -125,14 +166,22 @@ func (p *Producer) run(ctx context.Context, g *shards.Grant, c *call) (keyspace.
 	cmd := g.Scripts.Cmd(ctx, keyspace.Write, c.keys,
 		g.Epoch, op, keyspace.Stripe(c.ID), int64(c.ID), int64(c.AuthorID), c.Kind, []byte(c.Content), c.At.UnixMilli(),
 		condition(c.Cond), c.tip, c.snapshot, p.space.Prefix(g.Shard),
-		c.IdempotencyKey, c.Fingerprint, int64(p.cfg.IdempotencyTTL/time.Second))
-	if err := p.pipe.Do(ctx, cmd); err != nil {
+		c.IdempotencyKey, c.Fingerprint, int64(p.cfg.IdempotencyTTL/time.Second), flag(c.lookedUp))
+	if err := p.pipe.Do(ctx, c.keys[0], cmd); err != nil {
 		return nil, err
 	}
 	if err := failpoint.Hit("write.after_script"); err != nil {
 		return nil, err
 	}
 	return keyspace.ReplyOf(cmd)
+}
+
+// flag is a condition as the scripts read it.
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return ""
 }
 
 // condition is a write's precondition as the script reads it.
@@ -162,23 +211,14 @@ func needsLoad(r keyspace.Reply) (tip uint64, ok bool) {
 	return uint64(r.Number(1)), r.Text(0) == "load"
 }
 
-// finish turns a reply into a result. A write that was made is told to the caches first.
-func (p *Producer) finish(g *shards.Grant, w *model.Write, r keyspace.Reply) (model.WriteResult, error) {
+// finish turns a reply into a result. A write that was made is told to the journal and the caches first.
+func (p *Producer) finish(ctx context.Context, g *shards.Grant, c *call, r keyspace.Reply) (model.WriteResult, error) {
+	w := c.Write
 	res := model.WriteResult{ID: w.ID}
 	var err error
 	switch r.Text(0) {
 	case "ok":
-		created, perr := strconv.ParseInt(r.Text(2), 10, 64)
-		author, perr2 := strconv.ParseInt(r.Text(4), 10, 64)
-		if err = errors.Join(perr, perr2); err != nil {
-			return res, fmt.Errorf("reply of the write script: %w", err)
-		}
-		res.Outcome = model.OutcomeApplied
-		res.Version = model.NewVersion(g.Epoch, r.Number(1))
-		res.CreatedAt, res.UpdatedAt = time.UnixMilli(created).UTC(), w.At
-		res.Created = r.Number(3) == 0
-		p.observer.Wrote(g, &model.Item{ID: w.ID, AuthorID: model.ID(author), Version: res.Version, Deleted: w.Op == model.OpDelete})
-		p.drainer.Wake(g.Shard)
+		res, err = p.made(g, w, r)
 	case "none":
 		res.Outcome = model.OutcomeUnchanged
 		version, verr := keyspace.ParseHex(r.Text(1))
@@ -195,8 +235,9 @@ func (p *Producer) finish(g *shards.Grant, w *model.Write, r keyspace.Reply) (mo
 	case "reused":
 		res.Outcome = model.OutcomeKeyReused
 	case "replay":
-		if res, err = parseReplay(r.Text(1)); err == nil { // another replica may have made the write
+		if res, err = model.ParseWriteResult(r.Text(1)); err == nil { // another replica may have made the write
 			p.observer.Wrote(g, &model.Item{ID: res.ID, AuthorID: w.AuthorID, Version: res.Version, Deleted: w.Op == model.OpDelete})
+			res.Committed = p.commits.settled(ctx, g, res.Version, c.known)
 		}
 	default:
 		err = fmt.Errorf("reply of the write script: %q", r.Text(0))
@@ -210,62 +251,39 @@ func (p *Producer) finish(g *shards.Grant, w *model.Write, r keyspace.Reply) (mo
 	return res, nil
 }
 
-// parseReplay reads what the script stored with an idempotency key: id|epoch|seq|created|updated|existed.
-func parseReplay(s string) (model.WriteResult, error) {
-	var n [6]int64
-	f := strings.Split(s, "|")
-	if len(f) != len(n) {
-		return model.WriteResult{}, fmt.Errorf("stored result %q is damaged", s)
+// made is the result of a write that was made.
+func (p *Producer) made(g *shards.Grant, w *model.Write, r keyspace.Reply) (model.WriteResult, error) {
+	created, err := strconv.ParseInt(r.Text(2), 10, 64)
+	author, err2 := strconv.ParseInt(r.Text(4), 10, 64)
+	if err := errors.Join(err, err2); err != nil {
+		return model.WriteResult{}, fmt.Errorf("reply of the write script: %w", err)
 	}
-	for i := range f {
-		var err error
-		if n[i], err = strconv.ParseInt(f[i], 10, 64); err != nil {
-			return model.WriteResult{}, fmt.Errorf("stored result is damaged: %w", err)
-		}
+	res := model.WriteResult{
+		ID: w.ID, Outcome: model.OutcomeApplied, Version: model.NewVersion(g.Epoch, r.Number(1)),
+		CreatedAt: time.UnixMilli(created).UTC(), UpdatedAt: w.At, Created: r.Number(3) == 0,
 	}
-	return model.WriteResult{
-		Outcome: model.OutcomeApplied, ID: model.ID(n[0]), Version: model.NewVersion(n[1], n[2]),
-		CreatedAt: time.UnixMilli(n[3]).UTC(), UpdatedAt: time.UnixMilli(n[4]).UTC(),
-		Created: n[5] == 0, Replayed: true,
-	}, nil
+	it := &model.Item{
+		ID: w.ID, AuthorID: model.ID(author), CreatedAt: res.CreatedAt, UpdatedAt: w.At,
+		Version: res.Version, Deleted: w.Op == model.OpDelete,
+	}
+	if !it.Deleted {
+		it.Kind, it.Content = w.Kind, w.Content
+	}
+	q := model.Queued{Shard: g.Shard, Version: res.Version, Item: it, Key: w.IdempotencyKey}
+	if q.Key != "" {
+		q.Record = w.Fingerprint + "|" + res.Encode()
+	}
+	p.journal.Add(q)
+	p.backlog.queued(1, sizeOf(&q))
+	p.observer.Wrote(g, it)
+	p.drainer.Wake(g.Shard)
+	return res, nil
 }
 
-// Await returns when SQL holds version v of the item, or a later one.
+// Await returns when SQL holds version v of the item, or a later one. If v became a dead letter, the error is of
+// kind Invalid.
 func (p *Producer) Await(ctx context.Context, id model.ID, v model.Version) error {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.AwaitTimeout)
-	defer cancel()
-	s := p.space.Shard(id)
-	for {
-		if g := p.table.Grant(s); g != nil && g.Epoch == v.Epoch() {
-			p.drainer.Expect(s, v)
-			if released, err := p.table.AwaitReleased(ctx, g, v); released || err != nil {
-				return err
-			}
-			if !p.table.Away(s) {
-				continue
-			}
-		}
-		// The epoch of the write has ended, is being entered anew, or Redis has gone: SQL tells.
-		stored, err := p.stored(ctx, id, v)
-		if stored || err != nil {
-			return err
-		}
-		if p.table.Away(s) {
-			return model.NewUnavailable("the queue is out of reach; the outcome of the write is unknown", nil)
-		}
-		g, err := p.table.AwaitGrant(ctx, s, nil, p.cfg.AwaitTimeout)
-		if err != nil {
-			return err
-		}
-		if g.Epoch <= v.Epoch() {
-			continue
-		}
-		// Whatever was still queued has been drained before this epoch was opened.
-		if stored, err = p.stored(ctx, id, v); stored || err != nil {
-			return err
-		}
-		return model.NewUnavailable("the queue moved and lost sight of the write; the outcome is unknown", nil)
-	}
+	return p.commits.await(ctx, p.space.Shard(id), v, func(ctx context.Context) (bool, error) { return p.stored(ctx, id, v) })
 }
 
 // stored reports whether SQL holds version v of the item, or a later one.
@@ -278,23 +296,39 @@ func (p *Producer) stored(ctx context.Context, id model.ID, v model.Version) (bo
 func (p *Producer) Remember(ctx context.Context, key string, result []byte) (stored []byte, replayed bool, err error) {
 	s := p.space.ShardOfKey(key)
 	err = p.table.Under(ctx, s, func(g *shards.Grant) error {
-		cmd := g.Scripts.Cmd(ctx, keyspace.Recall, []string{p.space.Meta(s)},
-			g.Epoch, p.space.Prefix(s), key, result, int64(p.cfg.IdempotencyTTL/time.Second))
-		err := p.pipe.Do(ctx, cmd)
-		switch {
-		case keyspace.Refused(err):
+		if g.SQL {
+			stored, replayed, err = p.direct.Remember(ctx, s, g.Epoch, key, result)
 			return err
-		case err != nil:
-			return model.NewUnavailable("the answer could not be stored under its key", err)
 		}
-		reply, err := keyspace.ReplyOf(cmd)
-		if err != nil {
-			return fmt.Errorf("recall script: %w", err)
-		}
-		if stored, replayed = result, reply.Number(0) == 1; replayed {
-			stored = []byte(reply.Text(1))
-		}
-		return nil
+		stored, replayed, err = p.remember(ctx, g, key, result)
+		return err
 	})
 	return stored, replayed, err
+}
+
+// remember is Remember in Redis.
+func (p *Producer) remember(ctx context.Context, g *shards.Grant, key string, result []byte) (stored []byte, replayed bool, err error) {
+	for lookedUp := false; ; lookedUp = true {
+		meta := p.space.Meta(g.Shard)
+		cmd := g.Scripts.Cmd(ctx, keyspace.Recall, []string{meta},
+			g.Epoch, p.space.Prefix(g.Shard), key, result, int64(p.cfg.IdempotencyTTL/time.Second), flag(lookedUp))
+		if err := p.pipe.Do(ctx, meta, cmd); err != nil {
+			return nil, false, failed(err, "the answer could not be stored under its key")
+		}
+		reply, err := keyspace.ReplyOf(cmd)
+		switch {
+		case err != nil:
+			return nil, false, fmt.Errorf("recall script: %w", err)
+		case reply.Number(0) == 0:
+			return result, false, nil
+		case reply.Number(0) == 1:
+			return []byte(reply.Text(1)), true, nil
+		case lookedUp:
+			return nil, false, errors.New("recall script: the key was looked up already")
+		}
+		record, known, err := p.keys.Recall(ctx, g.Shard, key)
+		if known || err != nil {
+			return []byte(record), known, err
+		}
+	}
 }

@@ -177,7 +177,7 @@ func TestARoundHasLimits(t *testing.T) {
 
 func TestParseReplay(t *testing.T) {
 	t.Parallel()
-	got, err := parseReplay("7|2|3|1000|2000|1")
+	got, err := model.ParseWriteResult("7|2|3|1000|2000|1")
 	want := model.WriteResult{
 		Outcome: model.OutcomeApplied, ID: 7, Version: model.NewVersion(2, 3), CreatedAt: time.UnixMilli(1000).UTC(),
 		UpdatedAt: time.UnixMilli(2000).UTC(), Replayed: true,
@@ -186,7 +186,7 @@ func TestParseReplay(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for _, s := range []string{"", "7|2|3|1000|2000", "7|2|3|1000|2000|1|9", "7|2|x|1000|2000|1"} {
-		if got, err := parseReplay(s); err == nil {
+		if got, err := model.ParseWriteResult(s); err == nil {
 			t.Errorf("%q is read as %+v", s, got)
 		}
 	}

@@ -1,0 +1,269 @@
+package queue
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/zmsg/zmsg/internal/shards"
+	"github.com/zmsg/zmsg/model"
+)
+
+// Journal keeps what this replica has queued and SQL does not hold yet, in the replica's own memory. If the
+// stream is lost with its Redis, the replicas bring its writes to SQL themselves, each its own: what has
+// been answered is then lost only if a replica ends in the same moment.
+//
+// It needs no bound of its own: it holds nothing that the streams do not hold, and those have one.
+type Journal struct {
+	table     *shards.Table
+	direct    Direct
+	metrics   *metrics
+	log       *zap.Logger
+	pageBytes int64
+
+	shards []journalShard
+	writes atomic.Int64
+	bytes  atomic.Int64
+	lost   prometheus.Counter
+}
+
+// journalShard is the journal of one shard.
+type journalShard struct {
+	flushing chan struct{} // holds one value while a flush is under way
+
+	mu   sync.Mutex
+	list []model.Queued // in the order of versions; what lies before head is gone
+	head int
+	// Entries of epochs before ended are taken no more: their writers have lost the permission, so that
+	// nobody is told of a success. Those before flushed are in SQL, except those that are lost.
+	ended, flushed int64
+	lost           lostRange
+}
+
+// lostRange is what a flush came too late for: the versions after after, of epochs before before.
+type lostRange struct {
+	after  model.Version
+	before int64
+}
+
+// JournalDeps are what a Journal works with.
+type JournalDeps struct {
+	Table      *shards.Table
+	Direct     Direct
+	Drainer    *Drainer // whose metrics count what is flushed, too
+	Log        *zap.Logger
+	Registerer prometheus.Registerer
+}
+
+// NewJournal returns an empty journal.
+func NewJournal(cfg Config, d JournalDeps) *Journal {
+	j := &Journal{
+		table: d.Table, direct: d.Direct, metrics: d.Drainer.metrics, log: d.Log, pageBytes: cfg.BatchBytes, shards: make([]journalShard, d.Table.Shards()),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "zmsg", Subsystem: "queue", Name: "lost_total",
+			Help: "Queued writes that went with their Redis before this replica could store them.",
+		}),
+	}
+	for s := range j.shards {
+		j.shards[s].flushing = make(chan struct{}, 1)
+	}
+	d.Registerer.MustRegister(j.lost, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "zmsg", Subsystem: "queue", Name: "journal_writes",
+		Help: "Writes queued by this replica that it keeps in memory until they are stored.",
+	}, func() float64 { return float64(j.Len()) }))
+	return j
+}
+
+// Len returns how many writes the journal holds.
+func (j *Journal) Len() int { return int(j.writes.Load()) }
+
+// Bytes returns about how much memory they take.
+func (j *Journal) Bytes() int64 { return j.bytes.Load() }
+
+// Add takes a write that has just been queued, before it is answered. What it points to must not change any
+// more.
+func (j *Journal) Add(q model.Queued) {
+	released := j.table.ReleasedUpTo(q.Shard)
+	sh := &j.shards[q.Shard]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	j.dropReleased(sh, released)
+	if q.Version.Epoch() < sh.ended || isReleased(q.Version, released) {
+		return
+	}
+	sh.list = append(sh.list, q)
+	for i := len(sh.list) - 1; i > sh.head && sh.list[i-1].Version > q.Version; i-- { // another writer was faster
+		sh.list[i-1], sh.list[i] = sh.list[i], sh.list[i-1]
+	}
+	j.writes.Add(1)
+	j.bytes.Add(sizeOf(&q))
+}
+
+// isReleased reports whether v is in SQL because its stream was released so far. A position of a later epoch
+// says nothing of v: it may be beyond what was left of the stream.
+func isReleased(v, released model.Version) bool {
+	return v <= released && v.Epoch() == released.Epoch()
+}
+
+// Trim drops what has been released.
+func (j *Journal) Trim() {
+	for s := range j.shards {
+		released := j.table.ReleasedUpTo(s)
+		sh := &j.shards[s]
+		sh.mu.Lock()
+		j.dropReleased(sh, released)
+		sh.mu.Unlock()
+	}
+}
+
+func (j *Journal) dropReleased(sh *journalShard, released model.Version) {
+	j.dropWhile(sh, func(v model.Version) bool { return isReleased(v, released) })
+}
+
+// dropWhile drops the oldest entries for which f holds, and returns how many. The caller holds mu.
+func (j *Journal) dropWhile(sh *journalShard, f func(v model.Version) bool) int {
+	first, bytes := sh.head, int64(0)
+	for sh.head < len(sh.list) && f(sh.list[sh.head].Version) {
+		bytes += sizeOf(&sh.list[sh.head])
+		sh.list[sh.head] = model.Queued{} // lets go of the content
+		sh.head++
+	}
+	dropped := sh.head - first
+	if dropped == 0 {
+		return 0
+	}
+	j.writes.Add(int64(-dropped))
+	j.bytes.Add(-bytes)
+	switch left := len(sh.list) - sh.head; {
+	case left == 0 && cap(sh.list) > journalKeep:
+		sh.list, sh.head = nil, 0
+	case left <= sh.head: // each entry is moved once for each one dropped, at most
+		n := copy(sh.list, sh.list[sh.head:])
+		clear(sh.list[n:])
+		sh.list, sh.head = sh.list[:n], 0
+	}
+	return dropped
+}
+
+const (
+	journalKeep  = 1024 // entries for which an empty journal of a shard keeps the memory
+	journalPage  = 1000 // entries of one flush
+	journalEntry = 320  // bytes of an entry without its texts, about
+)
+
+// sizeOf returns about how much memory an entry takes.
+func sizeOf(q *model.Queued) int64 {
+	n := journalEntry + len(q.Key) + len(q.Record)
+	if q.Item != nil {
+		n += len(q.Item.Content) + len(q.Item.Kind)
+	}
+	if q.Delta != nil {
+		n += len(q.Delta.Subject) + len(q.Delta.Metric)
+	}
+	return int64(n)
+}
+
+// Flush brings to SQL what was queued under older epochs than the shard's and is not there yet. The
+// permissions of those epochs have ended. If a Redis serves the shard already, its stream is all that counts:
+// what it did not hold is lost, and said so.
+func (j *Journal) Flush(ctx context.Context, sh model.Shard) error {
+	own := &j.shards[sh.Shard]
+	select {
+	case own.flushing <- struct{}{}:
+		defer func() { <-own.flushing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	own.mu.Lock()
+	own.ended = max(own.ended, sh.Epoch)
+	j.dropWhile(own, func(v model.Version) bool { return v <= sh.Position && v.Epoch() < sh.Epoch })
+	own.mu.Unlock()
+	if sh.Ready && !sh.AtSQL() {
+		j.lose(own, sh)
+		return nil
+	}
+	for {
+		page := j.page(own, sh.Epoch)
+		if len(page) == 0 {
+			return nil
+		}
+		if err := j.store(ctx, sh, page); err != nil {
+			return err
+		}
+		last := page[len(page)-1].Version
+		own.mu.Lock()
+		j.dropWhile(own, func(v model.Version) bool { return v <= last })
+		own.mu.Unlock()
+	}
+}
+
+// store brings one page to SQL.
+func (j *Journal) store(ctx context.Context, sh model.Shard, page []model.Queued) error {
+	began := time.Now()
+	applied, err := j.direct.Flush(ctx, sh.Shard, sh.Epoch, page)
+	if err != nil {
+		return err
+	}
+	j.metrics.apply(&applied, time.Since(began))
+	if n := len(applied.DeadLetters); n > 0 {
+		j.log.Error("writes are kept as dead letters: the database refuses them", zap.Int("shard", sh.Shard), zap.Int("writes", n))
+	}
+	return nil
+}
+
+// page returns the oldest entries of epochs before epoch, as many as one transaction takes. Once there are none,
+// those epochs are flushed.
+func (j *Journal) page(own *journalShard, epoch int64) []model.Queued {
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	n, bytes := 0, int64(0)
+	for live := own.list[own.head:]; n < min(len(live), journalPage) && live[n].Version.Epoch() < epoch && bytes < j.pageBytes; n++ {
+		bytes += sizeOf(&live[n])
+	}
+	if n == 0 {
+		own.flushed = max(own.flushed, epoch)
+	}
+	return slices.Clone(own.list[own.head : own.head+n])
+}
+
+// lose gives up what is left of older epochs.
+func (j *Journal) lose(own *journalShard, sh model.Shard) {
+	own.mu.Lock()
+	n := j.dropWhile(own, func(v model.Version) bool { return v.Epoch() < sh.Epoch })
+	own.flushed = max(own.flushed, sh.Epoch)
+	if n > 0 {
+		own.lost = lostRange{after: sh.Position, before: sh.Epoch}
+	}
+	own.mu.Unlock()
+	if n > 0 {
+		j.lost.Add(float64(n))
+		j.log.Error("queued writes are lost: Redis came back without them before they could be stored",
+			zap.Int("shard", sh.Shard), zap.Int("writes", n))
+	}
+}
+
+// holds reports whether v is an own write that is not known to be stored.
+func (j *Journal) holds(s int, v model.Version) bool {
+	sh := &j.shards[s]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	_, found := slices.BinarySearchFunc(sh.list[sh.head:], v, func(q model.Queued, v model.Version) int {
+		return int(min(max(q.Version-v, -1), 1))
+	})
+	return found
+}
+
+// stored reports whether a flush has seen to it that v is in SQL, or is a dead letter. v must be a write that
+// the journal once held.
+func (j *Journal) stored(s int, v model.Version) bool {
+	sh := &j.shards[s]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	lost := v > sh.lost.after && v.Epoch() < sh.lost.before
+	return v.Epoch() < sh.flushed && !lost
+}
