@@ -1,10 +1,11 @@
 package zmsg
 
 import (
+	"context"
 	"fmt"
-	"strings"
 
 	"github.com/zmsg/zmsg/cache"
+	"github.com/zmsg/zmsg/model"
 	"github.com/zmsg/zmsg/queue"
 	"github.com/zmsg/zmsg/snowflake"
 )
@@ -21,17 +22,26 @@ type Check struct {
 func (e *Engine) Checks() []Check {
 	granted, total := e.table.Granted(), e.table.Shards()
 	shards := fmt.Sprintf("%d of %d usable", granted, total)
-	if e.keeper.StrangeHome() != "" {
+	if n := e.table.AtSQL(); n > 0 {
+		shards += fmt.Sprintf(", %d of them in the database, without caches and queue", n)
+	}
+	switch e.keeper.StrangeHome() {
+	case "":
+	case model.HomeSQL:
+		shards += ": most replicas do not reach the Redis that this one reaches; all must be given the same"
+	default:
 		shards += ": other replicas use another Redis than this one; all must be given the same"
 	}
-	policy := e.keeper.Policy()
+	memory := e.keeper.Memory()
+	level := e.backlog.Level()
 	return []Check{
 		optional(check("database", !e.table.SQLDown(), "answers", "out of reach: delayed writes and cached reads only")),
-		check("redis", e.table.RedisDown() == 0, "answers", "out of reach: reads from the database only"),
+		optional(check("redis", e.table.RedisDown() == 0, "answers", "out of reach: the database does its work")),
 		check("shards", granted == total, shards, shards),
 		check("ids", e.ids.Ready() == nil, "a window is held", "no window is held"),
-		check("eviction", !strings.HasPrefix(policy, "allkeys-"), policy,
-			policy+" may evict queued writes: set maxmemory-policy to noeviction or volatile-lru"),
+		check("eviction", !memory.Evicts(), memory.Policy,
+			memory.Policy+" may evict queued writes: set maxmemory-policy to noeviction or volatile-lru"),
+		optional(check("queue", level == "ok", level, level+": delayed writes wait for their commit, or are refused")),
 	}
 }
 
@@ -65,4 +75,16 @@ func (e *Engine) Stats() Stats {
 		Replicas: e.table.Alive(), Shards: e.table.Granted(),
 		Queue: e.drainer.Stats(), Cache: e.caches.Stats(), IDs: e.ids.Stats(),
 	}
+}
+
+// Queue tells how the queue stands. It asks SQL for the number of dead letters, the rest is in memory.
+func (e *Engine) Queue(ctx context.Context) model.QueueReport {
+	r := model.QueueReport{
+		Replica: e.replica, Replicas: e.table.Alive(), Shards: e.backlog.Report(),
+		Level: e.backlog.Level(), Waiting: e.backlog.Waiting(), DeadLetters: -1,
+	}
+	if n, err := e.db.DeadLetters().Count(ctx); err == nil {
+		r.DeadLetters = n
+	}
+	return r
 }

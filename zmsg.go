@@ -1,5 +1,6 @@
 // Package zmsg is a feed, counter and ID store for social applications. Open assembles the engine:
-// feed items over a cache in the process, a cache and a queue in Redis, and PostgreSQL as the truth.
+// feed items and counters over a cache in the process, a cache and a queue in Redis, and PostgreSQL as the
+// truth.
 // The server in cmd/server is this engine with HTTP before it.
 package zmsg
 
@@ -74,18 +75,24 @@ type Options struct {
 
 // Engine is a running store. Its parts are safe for concurrent use until Close.
 type Engine struct {
-	Feeds *service.Feeds
-	IDs   *service.IDs
+	Feeds    *service.Feeds
+	Counters *service.Counters
+	IDs      *service.IDs
+	// DeadLetters are the queued writes that the database has refused, for an operator.
+	DeadLetters *queue.DeadLetters
 
 	cfg     Config
 	log     *zap.Logger
+	replica string
 	db      *postgres.DB
 	redis   *redisconn.Conn
 	pipe    *redisconn.Pipeline
+	durable *redisconn.Durable
 	table   *shards.Table
 	keeper  *shards.Keeper
 	caches  *cache.Caches
 	drainer *queue.Drainer
+	backlog *queue.Backlog
 	ids     *snowflake.Generator
 	parts   lifecycle.Group
 
@@ -94,7 +101,7 @@ type Engine struct {
 }
 
 // Open connects, migrates, and starts every part. What has been started is stopped again if a later
-// part fails. Redis may be away: then writes are refused until it is there.
+// part fails. Redis may be away: then the database does its work until it is there.
 func Open(ctx context.Context, cfg Config, opts Options) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -107,7 +114,7 @@ func Open(ctx context.Context, cfg Config, opts Options) (*Engine, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
-	e := &Engine{cfg: cfg, log: opts.Log, metrics: prometheus.NewRegistry()}
+	e := &Engine{cfg: cfg, log: opts.Log, replica: replicaName(), metrics: prometheus.NewRegistry()}
 	if err := e.open(ctx, opts.Registerer); err != nil {
 		cleanUp, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 		defer cancel()
@@ -130,6 +137,9 @@ func (e *Engine) open(ctx context.Context, registerer prometheus.Registerer) err
 	}
 	e.redis = conn
 	e.pipe = redisconn.NewPipeline(conn.Client(), redisconn.PipelineConfig{})
+	if err := e.openQueue(ctx); err != nil {
+		return err
+	}
 	if err := e.assemble(); err != nil { //nolint:contextcheck // what is made there is started with ctx below
 		return err
 	}
@@ -173,7 +183,31 @@ func (e *Engine) openSQL(ctx context.Context) error {
 	if err := status.Check(); err != nil {
 		return err
 	}
-	return db.Shards().Init(ctx, e.cfg.Shards.Shards)
+	return db.Shards().Init(ctx, e.cfg.Shards.Shards, keyspace.New(e.cfg.Shards.Shards).Shards())
+}
+
+// openQueue makes the connections on which writes are queued, and checks that Redis can promise what is asked
+// of it. While Redis is away nothing is known: writes that it cannot promise are refused later.
+func (e *Engine) openQueue(ctx context.Context) error {
+	durability := redisconn.Durability{
+		Level: redisconn.Level(e.cfg.Queue.Durability), Replicas: e.cfg.Queue.ReplicaAcks, Timeout: e.cfg.Queue.DurabilityTimeout,
+	}
+	e.durable = redisconn.NewDurable(e.redis, redisconn.PipelineConfig{}, durability)
+	space := keyspace.New(e.cfg.Shards.Shards)
+	metas := make([]string, space.Shards())
+	for s := range metas {
+		metas[s] = space.Meta(s)
+	}
+	mode, err := e.redis.CheckDurability(ctx, durability, metas...)
+	switch {
+	case errors.Is(err, redisconn.ErrNotDurable):
+		return err
+	case err != nil:
+		e.log.Warn("Redis does not answer, so it is not known whether it meets QUEUE_DURABILITY", zap.Error(err))
+	default:
+		e.log.Info("queued writes survive as configured", zap.String("durability", e.cfg.Queue.Durability), zap.Stringer("by", mode))
+	}
+	return nil
 }
 
 // waitFor repeats f until it succeeds or ctx ends: a database may start later than we do.
@@ -198,26 +232,52 @@ func (e *Engine) assemble() error {
 	expiry := shards.Expiry{Value: cfg.Cache.L2TTL, Deletion: cfg.Cache.AbsentTTL}
 	e.drainer = queue.NewDrainer(cfg.Queue, queue.DrainerDeps{
 		Space: space, Table: e.table, Redis: e.redis, Log: e.log, Entries: expiry, EventsKept: cfg.Cache.EventsKept, Registerer: e.metrics,
-		Commits: e.db.Drain(), Shards: e.db.Shards(), Rows: e.db.Feeds(),
+		Commits: e.db.Drain(), Shards: e.db.Shards(), Rows: e.db.Feeds(), Keys: e.db.Keys(),
 	})
 	var err error
 	e.caches, err = cache.New(cfg.Cache, cache.Deps{
-		Space: space, Table: e.table, Redis: e.redis, Pipe: e.pipe, Store: e.db.Feeds(),
-		Wake: e.drainer.Wake, Log: e.log, Registerer: e.metrics,
+		Space: space, Table: e.table, Redis: e.redis, Pipe: e.pipe, Store: e.db.Feeds(), Totals: e.db.Counters(),
+		Wake: e.drainer.Wake, Complete: e.drainer.Complete, Log: e.log, Registerer: e.metrics,
 	})
 	if err != nil {
 		return err
 	}
+	journal := queue.NewJournal(cfg.Queue, queue.JournalDeps{
+		Table: e.table, Direct: e.db.Direct(), Drainer: e.drainer, Log: e.log, Registerer: e.metrics,
+	})
 	e.keeper = shards.NewKeeper(cfg.Shards, shards.Deps{
 		Table: e.table, Space: space, Redis: e.redis, Store: e.db.Shards(), Follower: e.caches.Tailer,
-		Drain: e.drainer.DrainLeftovers, Replica: replicaName(), Log: e.log, Entries: expiry,
+		Drain: e.drainer.DrainLeftovers, Flush: journal.Flush, Replica: e.replica, Log: e.log, Entries: expiry,
+		KeyCheck: 2 * cfg.Queue.IdempotencyTTL, Registerer: e.metrics,
 	})
 	if e.ids, err = snowflake.New(cfg.IDs, e.db.Nodes()); err != nil {
 		return err
 	}
+	e.backlog = queue.NewBacklog(cfg.Queue, queue.BacklogDeps{
+		Space: space, Table: e.table, Redis: e.redis, Journal: journal, Memory: e.keeper.Memory, Registerer: e.metrics,
+	})
+	e.serve(space, journal)
+
+	e.parts.Add("ID lease", e.ids)
+	e.parts.Add("Bloom filter", e.caches.Builder)
+	e.parts.Add("events", e.caches.Tailer)
+	e.parts.Add("permissions", e.keeper)
+	e.parts.Add("backlog", e.backlog)
+	e.parts.Add("drain", e.drainer)
+	return nil
+}
+
+// serve makes what requests are answered by.
+func (e *Engine) serve(space *keyspace.Space, journal *queue.Journal) {
+	cfg := e.cfg
 	producer := queue.NewProducer(cfg.Queue, queue.ProducerDeps{
-		Space: space, Table: e.table, Pipe: e.pipe, Loader: e.caches.Reader, Observer: e.caches.Reader,
-		Drainer: e.drainer, Rows: e.db.Feeds(),
+		Space: space, Table: e.table, Pipe: e.durable, Loader: e.caches.Reader, Observer: e.caches.Reader,
+		Drainer: e.drainer, Rows: e.db.Feeds(), Direct: e.db.Direct(), Keys: e.db.Keys(), Letters: e.db.DeadLetters(),
+		Journal: journal, Backlog: e.backlog,
+	})
+	counts := queue.NewCounts(cfg.Queue, queue.CountsDeps{
+		Space: space, Table: e.table, Pipe: e.durable, Drainer: e.drainer, Shards: e.db.Shards(), Direct: e.db.Direct(),
+		Keys: e.db.Keys(), Totals: e.caches.Counters, Letters: e.db.DeadLetters(), Journal: journal, Backlog: e.backlog,
 	})
 	minter := minter{e.ids}
 	e.Feeds = service.NewFeeds(service.FeedsDeps{
@@ -225,14 +285,11 @@ func (e *Engine) assemble() error {
 		ShardOf: space.Shard, ShardOfKey: space.ShardOfKey, Now: time.Now,
 		Config: service.Config{DefaultStore: cfg.DefaultStore, MaxContentBytes: cfg.MaxContentBytes},
 	})
+	e.Counters = service.NewCounters(service.CountersDeps{Reader: e.caches.Counters, Writer: counts, Results: producer})
 	e.IDs = service.NewIDs(service.IDsDeps{Minter: minter, Results: producer, Decode: decodeID})
-
-	e.parts.Add("ID lease", e.ids)
-	e.parts.Add("Bloom filter", e.caches.Builder)
-	e.parts.Add("events", e.caches.Tailer)
-	e.parts.Add("permissions", e.keeper)
-	e.parts.Add("drain", e.drainer)
-	return nil
+	e.DeadLetters = queue.NewDeadLetters(queue.DeadLettersDeps{
+		Letters: e.db.DeadLetters(), Space: space, Table: e.table, Evictor: e.caches.Reader, Counts: counts,
+	})
 }
 
 // replicaName is unique to this process, and tells an operator which one it is.
@@ -254,6 +311,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	if e.caches != nil {
 		e.caches.Close()
+	}
+	if e.durable != nil {
+		e.durable.Close()
 	}
 	if e.pipe != nil {
 		e.pipe.Close()

@@ -25,8 +25,8 @@ type DeadLetters interface {
 	// Retry does the write anew and removes its letter. NotFound: there is no such letter; Conflict:
 	// the item was written since; Invalid: the write is refused again, or cannot be read.
 	Retry(ctx context.Context, id int64) error
-	// Discard removes a letter, and tells whether it was there.
-	Discard(ctx context.Context, id int64) (bool, error)
+	// Discard removes a letter for good, NotFound if there is none.
+	Discard(ctx context.Context, id int64) error
 }
 
 // AdminDeps are what the second listener shows. All are needed.

@@ -159,12 +159,8 @@ func (a *admin) discardLetter(ctx context.Context, w *response, r *http.Request)
 	if err != nil {
 		return err
 	}
-	found, err := a.DeadLetters.Discard(ctx, id)
-	if err != nil {
+	if err := a.DeadLetters.Discard(ctx, id); err != nil {
 		return err
-	}
-	if !found {
-		return &model.Error{Kind: model.NotFound, Message: "there is no such dead letter"}
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

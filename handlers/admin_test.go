@@ -70,15 +70,18 @@ func (l *letters) Retry(_ context.Context, id int64) error {
 	return nil
 }
 
-func (l *letters) Discard(_ context.Context, id int64) (bool, error) {
+func (l *letters) Discard(_ context.Context, id int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	at, ok := l.find(id)
-	if l.err != nil || !ok {
-		return false, l.err
+	switch {
+	case l.err != nil:
+		return l.err
+	case !ok:
+		return errNoLetter
 	}
 	l.all = slices.Delete(l.all, at, at+1)
-	return true, nil
+	return nil
 }
 
 // adminDeps are those of a second listener that shows nothing yet.

@@ -71,6 +71,7 @@ func start(ctx context.Context, cfg Config, log *zap.Logger) (*app, error) {
 func (a *app) listen(ctx context.Context, reg *prometheus.Registry) error {
 	h, err := handlers.New(handlers.Deps{
 		Config: a.cfg.HTTP, Reads: a.engine.Feeds, Writes: a.engine.Feeds, Batches: a.engine.Feeds, IDs: a.engine.IDs,
+		CounterReads: a.engine.Counters, CounterWrites: a.engine.Counters,
 		Ready: a.checks, Logger: a.log, Registerer: reg, OpenAPI: zmsg.OpenAPI,
 	})
 	if err != nil {
@@ -85,7 +86,7 @@ func (a *app) listen(ctx context.Context, reg *prometheus.Registry) error {
 		return nil
 	}
 	a.admin = handlers.NewAdminServer(&a.cfg.HTTP, handlers.Admin(handlers.AdminDeps{
-		Gatherer: reg, Stats: func() any { return a.engine.Stats() }, Logger: a.log,
+		Gatherer: reg, Stats: func() any { return a.engine.Stats() }, Queue: a.engine.Queue, DeadLetters: a.engine.DeadLetters, Logger: a.log,
 	}))
 	if a.second, err = lc.Listen(ctx, "tcp", a.cfg.HTTP.AdminAddr); err != nil {
 		return errors.Join(fmt.Errorf("%sADMIN_ADDR: %w", envconfig.Prefix, err), a.listener.Close())

@@ -36,7 +36,7 @@ var rules = []Rule{
 	{Package: "internal/keyspace", May: []string{"model"}},
 	{Package: "internal/redisconn", May: []string{"model"}},
 	{Package: "internal/shards", May: []string{
-		"model", "internal/keyspace", "internal/lifecycle", "internal/redisconn",
+		"model", "internal/failpoint", "internal/keyspace", "internal/lifecycle", "internal/redisconn",
 	}, Tests: []string{"repo/migrate", "repo/postgres"}},
 	{Package: "internal/testenv"},
 	{Package: "internal/archtest", StdOnly: true},
