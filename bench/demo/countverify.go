@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -64,7 +65,7 @@ func (d *demo) verifySQLCounts(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		found := newReport(d.report.out)
+		found := newReport(io.Discard)
 		compareSQLCounts(found, finals, d.values, rows)
 		if found.mismatches == 0 {
 			return len(finals), nil
