@@ -1,9 +1,12 @@
 package queue
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
+	"github.com/zmsg/zmsg/internal/keyspace"
+	"github.com/zmsg/zmsg/internal/shards"
 	"github.com/zmsg/zmsg/model"
 )
 
@@ -178,4 +181,28 @@ func TestCountManyInOrder(t *testing.T) {
 		r.journal.Trim()
 		return r.journal.Len() == 0 && r.journal.Bytes() == 0
 	})
+}
+
+// Each change of a batch has its own error, whichever shards they are of.
+func TestCountSaysOfEachChangeWhatFailed(t *testing.T) {
+	t.Parallel()
+	space := keyspace.New(64)
+	c := NewCounts(Config{}, CountsDeps{Space: space, Table: shards.NewTable(space)})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	counts, shardsOf := make([]model.Count, 1000), make(map[int]int)
+	for i := range counts {
+		counts[i] = add(fmt.Sprint("s", i), "likes", 1)
+		shardsOf[space.ShardOfSubject(counts[i].Subject)]++
+	}
+	results, errs := c.Count(ctx, counts)
+	if len(results) != len(counts) || len(errs) != len(counts) || len(shardsOf) < 2 {
+		t.Fatalf("%d results, %d errors, %d shards", len(results), len(errs), len(shardsOf))
+	}
+	for _, err := range errs {
+		wantError(t, err, model.Unavailable, "waiting for the queue")
+	}
+	if results, errs := c.Count(ctx, nil); len(results) != 0 || len(errs) != 0 {
+		t.Errorf("of nothing: %v, %v", results, errs)
+	}
 }

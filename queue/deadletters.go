@@ -105,7 +105,7 @@ func (d *DeadLetters) retryCount(ctx context.Context, l *model.DeadLetter) error
 	}
 	results, errs := d.counts.Count(ctx, []model.Count{{
 		Counter: delta.Counter, Op: model.CountAdd, N: delta.N,
-		IdempotencyKey: fmt.Sprintf("dead:%d", l.ID), Fingerprint: "dead",
+		IdempotencyKey: fmt.Sprintf("dead:%d", l.ID), Fingerprint: l.Version.String(),
 	}})
 	if errs[0] != nil {
 		return errs[0]

@@ -220,3 +220,74 @@ func TestRepeatOfAnEarlierEpochIsCommitted(t *testing.T) {
 		t.Errorf("repeat: %+v, %v", results, errs)
 	}
 }
+
+func TestWriteEveryOutcome(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.inShard(0, 0)
+	v := r.put(id, `"x"`)
+	base := model.Write{ID: id, AuthorID: 9, Kind: "post", Content: []byte(`"y"`), At: time.UnixMilli(2000).UTC()}
+	for name, tc := range map[string]struct {
+		change  func(*model.Write)
+		outcome model.Outcome
+		version model.Version
+	}{
+		"condition": {func(w *model.Write) { w.Cond.Absent = true }, model.OutcomeCondFailed, v},
+		"author":    {func(w *model.Write) { w.AuthorID = 8 }, model.OutcomeAuthorConflict, 0},
+		"nothing":   {func(w *model.Write) { w.ID, w.Op = r.inShard(0, 1), model.OpDelete }, model.OutcomeUnchanged, 0},
+	} {
+		w := base
+		tc.change(&w)
+		res, err := r.producer.Write(t.Context(), &w)
+		if err != nil || res.Outcome != tc.outcome || res.Version != tc.version {
+			t.Errorf("%s: %+v, %v", name, res, err)
+		}
+	}
+	if r.journal.Len() != 1 || r.producer.Durability() != r.cfg.Durability || r.counts.Durability() != r.cfg.Durability {
+		t.Errorf("%d entries in the journal", r.journal.Len())
+	}
+	base.Op = model.OpDelete
+	gone, err := r.producer.Write(t.Context(), &base)
+	if err != nil || gone.Outcome != model.OutcomeApplied {
+		t.Fatalf("%+v, %v", gone, err)
+	}
+	if res, err := r.producer.Write(t.Context(), &base); err != nil || res.Outcome != model.OutcomeUnchanged || res.Version != gone.Version {
+		t.Errorf("deleted again: %+v, %v", res, err)
+	}
+	own := &r.journal.shards[0]
+	if q := own.list[len(own.list)-1]; q.Version != gone.Version || !q.Item.Deleted || q.Item.AuthorID != 9 || q.Item.Content != nil {
+		t.Errorf("journaled as %+v", q.Item)
+	}
+}
+
+// Redis hangs: whether it has done what it was asked is not known, and what follows is not attempted.
+func TestOutcomeIsUnknownWhenRedisDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.wantCounts([]string{"1"}, add("a", "likes", 1))
+	if err := r.redis.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.redis.Resume() })
+	counts := make([]model.Count, countChunk+1)
+	for i := range counts {
+		counts[i] = add("a", "likes", 1)
+	}
+	answered := make(chan error, 2)
+	go func() {
+		w := keyed(r.inShard(0, 0), `"x"`, "", "")
+		_, err := r.producer.Write(t.Context(), &w)
+		answered <- err
+	}()
+	go func() {
+		_, errs := r.counts.Count(t.Context(), counts)
+		wantError(t, errs[countChunk], model.Unavailable, "not attempted")
+		answered <- errs[0]
+	}()
+	for range 2 {
+		wantError(t, <-answered, model.Unavailable, "outcome is unknown")
+	}
+	if n := r.journal.Len(); n != 1 {
+		t.Errorf("%d entries in the journal", n)
+	}
+}
