@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	testShards       = 64
+	testShards       = 64 // of items
+	allShards        = 80 // with those of counters
 	takeoverPatience = 10 * time.Second
 )
 
@@ -45,7 +46,7 @@ func (w *clusterWorld) open(t *testing.T) *replica {
 func (w *clusterWorld) awaitDrained(t *testing.T) {
 	t.Helper()
 	eventually(t, 20*time.Second, "the queue is drained", func() bool {
-		for s := range testShards {
+		for s := range allShards {
 			if n, err := w.client.XLen(t.Context(), "zmsg:{"+strconv.Itoa(s)+"}:q").Result(); err != nil || n > 0 {
 				return false
 			}

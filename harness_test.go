@@ -313,7 +313,7 @@ func (w *world) evictAll(t *testing.T) {
 func (w *world) queued(tb testing.TB) (n int64, err error) {
 	tb.Helper()
 	pipe := w.client(tb).Pipeline()
-	lengths := make([]*redis.IntCmd, testShards)
+	lengths := make([]*redis.IntCmd, allShards)
 	for s := range lengths {
 		lengths[s] = pipe.XLen(tb.Context(), "zmsg:{"+strconv.Itoa(s)+"}:q")
 	}

@@ -25,7 +25,7 @@ func TestMetricsAreWellNamedAndShowTheState(t *testing.T) {
 		return a.metric(t, "zmsg_replicas") == 2 && b.metric(t, "zmsg_replicas") == 2
 	})
 	for name, want := range map[string]float64{
-		"zmsg_shards": testShards, "zmsg_shards_granted": testShards, "zmsg_ids_lease_held": 1,
+		"zmsg_shards": allShards, "zmsg_shards_granted": allShards, "zmsg_ids_lease_held": 1,
 		"zmsg_postgres_up": 1, "zmsg_redis_up": 1, "zmsg_postgres_connections_limit": 20,
 	} {
 		if got := a.metric(t, name); got != want {

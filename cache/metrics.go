@@ -38,7 +38,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	m.counters = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "zmsg", Subsystem: "cache", Name: "counter_answers_total",
+		Namespace: "zmsg", Subsystem: "cache", Name: "subject_answers_total",
 		Help: "Reads of the counters of a subject, by the tier that answered.",
 	}, []string{"tier"})
 	reg.MustRegister(m.lag, m.counters)

@@ -118,7 +118,7 @@ func TestManyIncrementsAreFewRows(t *testing.T) {
 		t.Errorf("%d rounds, %d entries are left", n, len(r.queued(counterShard)))
 	}
 	for name, want := range map[string]float64{
-		"zmsg_queue_increments_total": all, "zmsg_queue_counter_rows_total": 8, "zmsg_queue_writes_total": 0, "zmsg_queue_commits_total": 2,
+		"zmsg_queue_increments_total": all, "zmsg_queue_increment_rows_total": 8, "zmsg_queue_writes_total": 0, "zmsg_queue_commits_total": 2,
 	} {
 		if got := r.metric(name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)

@@ -51,7 +51,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		commits:     counter("commits_total", "Transactions of the drain that committed."),
 		rows:        counter("rows_total", "Rows of items upserted by the drain."),
-		counterRows: counter("counter_rows_total", "Rows of counters updated by the drain."),
+		counterRows: counter("increment_rows_total", "Rows of counters updated by the drain."),
 		writes:      counter("writes_total", "Queued writes of items that the drain committed."),
 		increments:  counter("increments_total", "Queued changes of counters that the drain committed."),
 		letters:     counter("dead_letters_total", "Queued writes that the drain put among the dead letters."),

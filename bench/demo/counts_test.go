@@ -247,9 +247,9 @@ func TestLoadCounts(t *testing.T) {
 func TestScraper(t *testing.T) {
 	t.Parallel()
 	bodies := []string{
-		"# HELP x y\nzmsg_queue_increments_total 100\nzmsg_queue_counter_rows_total 10\n" +
+		"# HELP x y\nzmsg_queue_increments_total 100\nzmsg_queue_increment_rows_total 10\n" +
 			"zmsg_queue_lag_seconds{shard=\"1\"} 2.5\nzmsg_queue_lag_seconds{shard=\"2\"} 1e-3\nzmsg_home_changes_total{to=\"sql\"} 4\ngo_x 1\n",
-		"zmsg_queue_increments_total 5\nzmsg_queue_counter_rows_total 1\nzmsg_home_changes_total{to=\"redis\"} 3\n",
+		"zmsg_queue_increments_total 5\nzmsg_queue_increment_rows_total 1\nzmsg_home_changes_total{to=\"redis\"} 3\n",
 	}
 	scrapes := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -19,7 +19,7 @@ const (
 
 // The metrics that are looked at.
 const (
-	rowsMetric       = "zmsg_queue_counter_rows_total"
+	rowsMetric       = "zmsg_queue_increment_rows_total"
 	incrementsMetric = "zmsg_queue_increments_total"
 	lagMetric        = "zmsg_queue_lag_seconds"
 	homesMetric      = "zmsg_home_changes_total"
