@@ -38,6 +38,8 @@ type Count struct {
 	Counter
 	Op CountOp
 	N  int64 // what to add, or the value to set; within MaxCount
+	// Delayed means that it is answered as soon as it is queued; else its commit is waited for.
+	Delayed bool
 	// IdempotencyKey (up to 64 bytes, "" for none) is stored with the effect; Fingerprint tells
 	// whether a repeat is the same request.
 	IdempotencyKey string

@@ -192,6 +192,7 @@ type Write struct {
 	Content  json.RawMessage
 	At       time.Time
 	Cond     Cond
+	Delayed  bool // it is answered as soon as it is queued; else its commit is waited for
 	// IdempotencyKey (up to 64 bytes, "" for none) is stored with the effect; Fingerprint tells
 	// whether a repeat is the same request.
 	IdempotencyKey string

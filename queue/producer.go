@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/zmsg/zmsg/internal/failpoint"
 	"github.com/zmsg/zmsg/internal/keyspace"
 	"github.com/zmsg/zmsg/internal/redisconn"
@@ -167,13 +169,22 @@ func (p *Producer) run(ctx context.Context, g *shards.Grant, c *call) (keyspace.
 		g.Epoch, op, keyspace.Stripe(c.ID), int64(c.ID), int64(c.AuthorID), c.Kind, []byte(c.Content), c.At.UnixMilli(),
 		condition(c.Cond), c.tip, c.snapshot, p.space.Prefix(g.Shard),
 		c.IdempotencyKey, c.Fingerprint, int64(p.cfg.IdempotencyTTL/time.Second), flag(c.lookedUp))
-	if err := p.pipe.Do(ctx, c.keys[0], cmd); err != nil {
+	if err := send(ctx, p.pipe, c.Delayed, c.keys[0], cmd); err != nil {
 		return nil, err
 	}
 	if err := failpoint.Hit("write.after_script"); err != nil {
 		return nil, err
 	}
 	return keyspace.ReplyOf(cmd)
+}
+
+// send runs a script of the queue. What is not delayed is answered when SQL has it, which is more than any Redis
+// can promise before: so it does not wait for the disk or the replicas of Redis.
+func send(ctx context.Context, pipe *redisconn.Durable, delayed bool, key string, cmd redis.Cmder) error {
+	if delayed {
+		return pipe.Do(ctx, key, cmd)
+	}
+	return pipe.DoPlain(ctx, cmd)
 }
 
 // flag is a condition as the scripts read it.

@@ -110,11 +110,13 @@ func (t *tally) call(ctx context.Context, g *shards.Grant, lookedUp, blind bool)
 	meta, now := t.space.Meta(t.shard), time.Now().UnixMilli()
 	args := make([]any, 0, 6+6*len(t.todo))
 	args = append(args, g.Epoch, t.space.Prefix(t.shard), now, int64(t.cfg.IdempotencyTTL/time.Second), flag(lookedUp), flag(blind))
+	delayed := false
 	for _, i := range t.todo {
 		args = keyspace.AppendCount(args, &t.counts[i])
+		delayed = delayed || t.counts[i].Delayed
 	}
 	cmd := g.Scripts.Cmd(ctx, keyspace.Count, []string{meta, t.space.Queue(t.shard), t.space.Events(t.shard)}, args...)
-	if err := t.pipe.Do(ctx, meta, cmd); err != nil {
+	if err := send(ctx, t.pipe, delayed, meta, cmd); err != nil {
 		return a, failed(err, "the queue did not answer; the outcome is unknown")
 	}
 	if err := failpoint.Hit("count.after_script"); err != nil {

@@ -97,6 +97,7 @@ func (c *Counters) change(ctx context.Context, n *model.Count, o CountOptions) (
 		return CountWritten{}, err
 	}
 	identify(n, o.IdempotencyKey)
+	n.Delayed = store == model.StoreDelayed
 	results, errs := c.deps.Writer.Count(ctx, []model.Count{*n})
 	if err = errs[0]; err == nil {
 		err = refusedCount(n, &results[0])

@@ -101,6 +101,9 @@ func (c *Counters) BatchIncrement(ctx context.Context, increments []Increment, o
 			return nil, err
 		}
 	}
+	for k := range counts {
+		counts[k].Delayed = store == model.StoreDelayed
+	}
 	done, errs := c.deps.Writer.Count(ctx, counts)
 	for k, i := range places {
 		if errs[k] == nil {

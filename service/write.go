@@ -107,6 +107,7 @@ func (f *Feeds) write(ctx context.Context, w *model.Write, store model.Store) (W
 
 // submit queues w and says what its outcome means.
 func (f *Feeds) submit(ctx context.Context, w *model.Write, store model.Store) (pending, error) {
+	w.Delayed = store == model.StoreDelayed
 	res, err := f.deps.Writer.Write(ctx, w)
 	if err != nil {
 		return pending{}, unknownIfEnded(err)

@@ -23,7 +23,7 @@ type Durable struct {
 	conn  *Conn
 	d     Durability
 	cfg   PipelineConfig
-	plain *Pipeline // of LevelMemory, else nil
+	plain *Pipeline // without proofs
 
 	mu     sync.Mutex
 	closed bool
@@ -42,13 +42,14 @@ const (
 // LevelMemory it is a Pipeline and nothing else.
 func NewDurable(conn *Conn, cfg PipelineConfig, d Durability) *Durable {
 	d = d.withDefaults()
+	plain := NewPipeline(conn.Client(), cfg)
 	if d.Level == LevelMemory {
-		return &Durable{d: d, plain: NewPipeline(conn.Client(), cfg)}
+		return &Durable{d: d, plain: plain}
 	}
 	cfg.InFlight = cmp.Or(cfg.InFlight, durableInFlight)
 	cfg.MaxBatch = cmp.Or(cfg.MaxBatch, durableMaxBatch)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 2*time.Second) + d.Timeout
-	return &Durable{conn: conn, d: d, cfg: cfg, nodes: make(map[*redis.Client]*durableNode)}
+	return &Durable{conn: conn, d: d, cfg: cfg, plain: plain, nodes: make(map[*redis.Client]*durableNode)}
 }
 
 // Durability returns what acknowledged commands survive.
@@ -58,7 +59,7 @@ func (d *Durable) Durability() Durability { return d.d }
 // ErrNotDurable when cmd has run, or may have, and may be lost yet. As with Pipeline.Do, the caller must
 // leave cmd alone after an error.
 func (d *Durable) Do(ctx context.Context, key string, cmd redis.Cmder) error {
-	if d.plain != nil {
+	if d.d.Level == LevelMemory {
 		return d.plain.Do(ctx, cmd)
 	}
 	n, err := d.enter(ctx, key)
@@ -69,11 +70,15 @@ func (d *Durable) Do(ctx context.Context, key string, cmd redis.Cmder) error {
 	return n.pipe.Do(ctx, cmd)
 }
 
+// DoPlain runs cmd and returns its error, as a Pipeline does. It waits for no proof, also where there should be
+// one: for those who do not answer before something else has shown that the effect lasts.
+func (d *Durable) DoPlain(ctx context.Context, cmd redis.Cmder) error { return d.plain.Do(ctx, cmd) }
+
 // DoMany runs the commands, whose keys are all served by the process that serves key. It returns nil when
 // all have been answered, each then holds its own result or error, and what succeeded is durable. After an
 // error the caller must leave all of them alone: some may still run.
 func (d *Durable) DoMany(ctx context.Context, key string, cmds []redis.Cmder) error {
-	if d.plain != nil {
+	if d.d.Level == LevelMemory {
 		return d.plain.DoMany(ctx, cmds)
 	}
 	n, err := d.enter(ctx, key)
@@ -86,10 +91,7 @@ func (d *Durable) DoMany(ctx context.Context, key string, cmds []redis.Cmder) er
 
 // Close refuses further commands and those that are queued, and waits for the pipelines under way.
 func (d *Durable) Close() {
-	if d.plain != nil {
-		d.plain.Close()
-		return
-	}
+	d.plain.Close()
 	d.mu.Lock()
 	d.closed = true
 	nodes := d.nodes
