@@ -104,6 +104,46 @@ func TestIdentityWhenRedisIsAway(t *testing.T) {
 	}
 }
 
+// A Redis that reads its data answers INFO and refuses all else, for minutes if there is much of it. Who took
+// it for back would move shards to it that nobody could use until it has read all.
+func TestIdentityWhileRedisReadsItsData(t *testing.T) {
+	t.Parallel()
+	s := testenv.NewRedis(t, testenv.RedisOptions{Args: []string{
+		"--enable-debug-command", "yes", "--key-load-delay", "100", "--loading-process-events-interval-bytes", "1024",
+	}})
+	for _, command := range [][]string{{"DEBUG", "POPULATE", "20000", "key", "100"}, {"SAVE"}} {
+		if _, err := s.Do(t.Context(), command...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn := open(t, Config{Addr: []string{s.Addr()}})
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() { started <- s.Start(t.Context()) }() // returns when all is read
+	refused := ""
+	until(t, "Redis has read its data", func() bool {
+		_, err := conn.Identity(t.Context(), "{1}")
+		if err == nil {
+			if pong := conn.Client().Ping(t.Context()).Err(); pong != nil {
+				t.Errorf("an identity of a process that answers %v", pong)
+			}
+			return true
+		}
+		if model.KindOf(err) != model.Unavailable {
+			t.Error(err)
+		}
+		if strings.Contains(err.Error(), "reading") {
+			refused = err.Error()
+		}
+		return false
+	})
+	if err := <-started; err != nil || refused == "" {
+		t.Errorf("start: %v; while it read: %q", err, refused)
+	}
+}
+
 func TestContextDeadlineBoundsSockets(t *testing.T) {
 	t.Parallel()
 	conn := open(t, Config{Addr: []string{deaf(t)}, ReadTimeout: 30 * time.Second})
@@ -157,5 +197,12 @@ func TestParseInfoNamesWhatIsMissing(t *testing.T) {
 	}
 	if _, err := parseInfo("run_id:a\r\nmaster_replid:b\r\nrole:master\r\nmaxmemory:lots\r\nmaxmemory_policy:noeviction\r\nused_memory:1\r\n"); err == nil {
 		t.Error("a maxmemory in words was taken")
+	}
+	const whole = "run_id:a\r\nmaster_replid:b\r\nrole:master\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\nused_memory:1\r\naof_enabled:1\r\n"
+	if id, err := parseInfo(whole + "aof_last_write_status:ok\r\n"); err != nil || !id.AppendOnly {
+		t.Errorf("got %+v, %v", id, err)
+	}
+	if _, err := parseInfo(whole + "aof_last_write_status:err\r\n"); model.KindOf(err) != model.Unavailable {
+		t.Errorf("a log that cannot be written: %v", err)
 	}
 }

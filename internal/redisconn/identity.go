@@ -31,7 +31,8 @@ type Identity struct {
 // ErrIdentity means that another process answers than the one that was expected.
 var ErrIdentity = errors.New("another Redis process answers")
 
-// Identity asks the process that serves key. Where no master of a Cluster answers, the layout is asked
+// Identity asks the process that serves key. One that still reads its data, or cannot write its log,
+// refuses all writes although it answers: it is out of reach, and the error Unavailable. Where no master of a Cluster answers, the layout is asked
 // for anew in the background: the client does so by itself only when a living process redirects it.
 func (c *Conn) Identity(ctx context.Context, key string) (Identity, error) {
 	node, err := c.Node(ctx, key)
@@ -99,6 +100,12 @@ func parseInfo(text string) (Identity, error) {
 		if fields[name] == "" {
 			return Identity{}, fmt.Errorf("INFO of Redis lacks %s", name)
 		}
+	}
+	switch {
+	case fields["loading"] == "1":
+		return Identity{}, model.NewUnavailable("Redis is reading its data", nil)
+	case fields["aof_enabled"] == "1" && fields["aof_last_write_status"] == "err":
+		return Identity{}, model.NewUnavailable("Redis cannot write its log, and refuses all writes", nil)
 	}
 	numbers := make(map[string]int64)
 	for _, name := range []string{"maxmemory", "used_memory", "connected_slaves"} {
