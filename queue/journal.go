@@ -45,10 +45,18 @@ type journalShard struct {
 	lost           lostRange
 }
 
-// lostRange is what a flush came too late for: the versions after after, of epochs before before.
+// lostRange is what flushes came too late for: the versions after after, of epochs before before. Some of them
+// may be in SQL.
 type lostRange struct {
 	after  model.Version
 	before int64
+}
+
+func (l *lostRange) add(after model.Version, before int64) {
+	if l.before == 0 || after < l.after {
+		l.after = after
+	}
+	l.before = max(l.before, before)
 }
 
 // JournalDeps are what a Journal works with.
@@ -181,6 +189,7 @@ func (j *Journal) Flush(ctx context.Context, sh model.Shard) error {
 	}
 	own.mu.Lock()
 	own.ended = max(own.ended, sh.Epoch)
+	j.forgo(own, sh)
 	j.dropWhile(own, func(v model.Version) bool { return v <= sh.Position && v.Epoch() < sh.Epoch })
 	own.mu.Unlock()
 	if sh.Ready && !sh.AtSQL() {
@@ -231,13 +240,26 @@ func (j *Journal) page(own *journalShard, epoch int64) []model.Queued {
 	return slices.Clone(own.list[own.head : own.head+n])
 }
 
+// forgo gives up what is of older epochs than the position. This replica has slept while another epoch came and
+// was drained: what the stream held of its writes is in SQL, the rest is lost, and the position does not tell
+// one from the other. The caller holds mu.
+func (j *Journal) forgo(own *journalShard, sh model.Shard) {
+	n := j.dropWhile(own, func(v model.Version) bool { return v.Epoch() < min(sh.Position.Epoch(), sh.Epoch) })
+	if n == 0 {
+		return
+	}
+	own.lost.add(0, sh.Position.Epoch())
+	j.log.Warn("it is not known whether queued writes are stored: the shard was moved and drained while this replica slept",
+		zap.Int("shard", sh.Shard), zap.Int("writes", n))
+}
+
 // lose gives up what is left of older epochs.
 func (j *Journal) lose(own *journalShard, sh model.Shard) {
 	own.mu.Lock()
 	n := j.dropWhile(own, func(v model.Version) bool { return v.Epoch() < sh.Epoch })
 	own.flushed = max(own.flushed, sh.Epoch)
 	if n > 0 {
-		own.lost = lostRange{after: sh.Position, before: sh.Epoch}
+		own.lost.add(sh.Position, sh.Epoch)
 	}
 	own.mu.Unlock()
 	if n > 0 {

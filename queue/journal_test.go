@@ -165,6 +165,52 @@ func TestJournalCountsWhatItFlushesTooLate(t *testing.T) {
 	}
 }
 
+// A later epoch has come and was drained while this replica slept. Whether the stream still held its writes when
+// that epoch was opened cannot be told from a position of it: nobody may be told that they are stored.
+func TestP1_JournalVouchesForNothingThatALaterPositionCovers(t *testing.T) {
+	t.Parallel()
+	for name, sh := range map[string]model.Shard{
+		"in the epoch after": {Shard: 1, Epoch: 2, Home: "new", Ready: true, Position: model.NewVersion(2, 9)},
+		"one more, in SQL":   {Shard: 1, Epoch: 3, Home: model.HomeSQL, Ready: true, Position: model.NewVersion(2, 9)},
+		"one more, in Redis": {Shard: 1, Epoch: 3, Home: "newer", Position: model.NewVersion(2, 9)},
+	} {
+		j, sql, logs := newJournal(t)
+		addAll(j, 1, 1, 2)
+		if err := j.Flush(t.Context(), sh); err != nil || len(sql.pages) != 0 || j.Len() != 0 {
+			t.Errorf("%s: %v, flushed %v, %d entries", name, err, sql.pages, j.Len())
+		}
+		for _, v := range versions(1, 1, 2) {
+			if j.stored(1, v) {
+				t.Errorf("%s: %d is said to be stored", name, v)
+			}
+		}
+		told := logs.FilterLevelExact(zapcore.WarnLevel).All()
+		if len(told) != 1 || told[0].ContextMap()["writes"] != int64(2) || testutil.ToFloat64(j.lost) != 0 {
+			t.Errorf("%s: told %+v", name, told)
+		}
+	}
+}
+
+// What was lost once stays so, whatever is lost later.
+func TestJournalRemembersAllThatWasLost(t *testing.T) {
+	t.Parallel()
+	j, _, _ := newJournal(t)
+	for epoch := range int64(2) {
+		addAll(j, epoch+1, 1, 5)
+		sh := model.Shard{Shard: 1, Epoch: epoch + 2, Home: "new", Ready: true, Position: model.NewVersion(epoch+1, 3)}
+		if err := j.Flush(t.Context(), sh); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for v, want := range map[model.Version]bool{
+		model.NewVersion(1, 1): true, model.NewVersion(1, 5): false, model.NewVersion(2, 5): false,
+	} {
+		if j.stored(1, v) != want {
+			t.Errorf("%d is stored: %v", v, !want)
+		}
+	}
+}
+
 func TestJournalFlushesInPages(t *testing.T) {
 	t.Parallel()
 	j, sql, _ := newJournal(t)
