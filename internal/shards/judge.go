@@ -36,10 +36,13 @@ func (k *Keeper) judge(ctx context.Context, sh model.Shard, alive []string) (ver
 		}
 		return k.target(seen, lost)
 	case sh.Home == model.HomeSQL:
-		if seen.process != "" && now.Sub(seen.since) >= k.backAfter() && !k.estranged() {
+		switch {
+		case k.Table.rows[sh.Shard].grant.Load() == nil:
+			return enterIt, "" // first of all: the others may not let it go
+		case seen.process != "" && now.Sub(seen.since) >= k.backAfter():
 			return openIt, seen.process
 		}
-		return k.rejoin(sh)
+		return keep, ""
 	case sh.Home != seen.process:
 		return k.target(seen, lost)
 	case k.Table.rows[sh.Shard].grant.Load() != nil:
@@ -56,14 +59,6 @@ func (k *Keeper) judge(ctx context.Context, sh model.Shard, alive []string) (ver
 	default:
 		return keep, ""
 	}
-}
-
-// rejoin enters a shard whose home is SQL, unless it has been entered.
-func (k *Keeper) rejoin(sh model.Shard) (verdict, string) {
-	if k.Table.rows[sh.Shard].grant.Load() != nil {
-		return keep, ""
-	}
-	return enterIt, ""
 }
 
 // target opens a shard in the Redis process that serves it now; in SQL if none does for a while, or if

@@ -81,6 +81,8 @@ type Keeper struct {
 	settled []int64 // epoch of each shard under which this replica works
 	strange strange
 
+	claimFrom time.Time // no claims before; of reconcile alone
+
 	beating chan struct{} // holds one value while a heartbeat is under way
 
 	loop    *lifecycle.Loop

@@ -21,6 +21,13 @@ type sight struct {
 	since   time.Time
 }
 
+// sees returns the process that serves a shard now, "" for none.
+func (k *Keeper) sees(s int) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.seen[s].process
+}
+
 // node is what one Redis process answered when it was looked at.
 type node struct {
 	process string // "" if it cannot be a home: out of reach, or no master

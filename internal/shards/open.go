@@ -33,7 +33,6 @@ func (k *Keeper) open(ctx context.Context, shards []model.Shard, hb model.Heartb
 	for i, sh := range shards {
 		claims[i] = model.Claim{Shard: sh.Shard, Epoch: sh.Epoch, Home: sh.Home}
 		first = first && hb.Shards[sh.Shard].Home == ""
-		k.leave(sh.Shard)
 	}
 	claimed, wait, err := k.Store.Claim(ctx, k.Replica, claims)
 	if err != nil {
@@ -42,7 +41,10 @@ func (k *Keeper) open(ctx context.Context, shards []model.Shard, hb model.Heartb
 	if len(claimed) == 0 {
 		return k.refused(ctx, shards) // somebody else was first, or most replicas see it otherwise
 	}
-	defer k.Table.Poke()
+	// Not before the claim: who is refused goes on where the shard is.
+	for _, sh := range claimed {
+		k.leave(sh.Shard)
+	}
 	k.setStrange("", "")
 	if err := failpoint.Hit("open.after_claim"); err != nil {
 		return err
@@ -74,7 +76,11 @@ func (k *Keeper) open(ctx context.Context, shards []model.Shard, hb model.Heartb
 			k.metrics.toRedis.Inc()
 		}
 	}
+	if n := len(ready) + len(opened); err2 == nil && len(confirmed) < n {
+		err2 = fmt.Errorf("%d of %d shards have moved on meanwhile", n-len(confirmed), n)
+	}
 	k.Log.Info("moved shards", zap.Int("shards", len(confirmed)))
+	k.Table.Poke()
 	return errors.Join(err, err2)
 }
 
@@ -189,10 +195,19 @@ func (k *Keeper) refused(ctx context.Context, shards []model.Shard) error {
 	}
 	now := k.heartbeat().Shards
 	for _, sh := range shards {
-		if cur := now[sh.Shard]; cur.Epoch == sh.Epoch && cur.Ready && cur.Home != sh.Home && sh.Home != model.HomeSQL {
-			k.setStrange(cur.Home, sh.Home)
+		cur := now[sh.Shard]
+		if cur.Epoch != sh.Epoch {
+			continue
+		}
+		k.putOff()
+		if mine := k.sees(sh.Shard); cur.Ready && mine != "" && mine != cur.Home {
+			k.setStrange(cur.Home, mine)
 			return nil
 		}
 	}
 	return nil
 }
+
+// putOff lets the next attempt wait: every attempt has an epoch of its own, and every claim makes direct
+// writes wait. Requests that look for a shard poke the Keeper much more often.
+func (k *Keeper) putOff() { k.claimFrom = time.Now().Add(k.cfg.Permission / 10) }

@@ -40,10 +40,11 @@ func (k *Keeper) reconcile(ctx context.Context) {
 		k.setStrange("", "")
 		return
 	}
-	if k.Table.SQLDown() {
+	if k.Table.SQLDown() || time.Now().Before(k.claimFrom) {
 		return
 	}
 	if err := k.open(ctx, claims, hb); err != nil && ctx.Err() == nil {
+		k.putOff()
 		k.Log.Warn("could not move shards", zap.Int("shards", len(claims)), zap.Error(err))
 	}
 	if ctx.Err() == nil {
