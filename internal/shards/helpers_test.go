@@ -65,6 +65,8 @@ type replica struct {
 	*Keeper
 	name   string
 	store  *postgres.Shards
+	reg    *prometheus.Registry
+	claims atomic.Int64 // calls of Claim
 	drains atomic.Int64
 	// drain, if set, comes before a drain.
 	drain func(sh model.Shard) error
@@ -93,14 +95,43 @@ func newReplica(t *testing.T, name string, db *postgres.DB, redisAddr string) *r
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	space := keyspace.New(itemShards)
-	r := &replica{name: name, store: db.Shards()}
+	r := &replica{name: name, store: db.Shards(), reg: prometheus.NewRegistry()}
 	r.Keeper = NewKeeper(Config{Shards: itemShards, Permission: permission}, Deps{
-		Table: NewTable(space), Space: space, Redis: conn, Store: db.Shards(), Follower: r, Replica: name, Log: zap.NewNop(),
+		Table: NewTable(space), Space: space, Redis: conn, Store: claimCounter{db.Shards(), &r.claims}, Follower: r, Replica: name, Log: zap.NewNop(),
 		Entries: Expiry{Value: time.Hour, Deletion: time.Minute},
 		Drain:   func(ctx context.Context, sh model.Shard) (model.Version, error) { return r.leftovers(ctx, db, sh) },
-		Flush:   r.flush, Registerer: prometheus.NewRegistry(),
+		Flush:   r.flush, Registerer: r.reg,
 	})
 	return r
+}
+
+// claimCounter counts the calls of Claim.
+type claimCounter struct {
+	Store
+	calls *atomic.Int64
+}
+
+func (c claimCounter) Claim(ctx context.Context, replica string, claims []model.Claim) ([]model.Shard, time.Duration, error) {
+	c.calls.Add(1)
+	return c.Store.Claim(ctx, replica, claims)
+}
+
+// metric returns a metric of the Keeper's, of those with a label the one whose label has the value.
+func (r *replica) metric(t *testing.T, name, label string) float64 {
+	t.Helper()
+	families, err := r.reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && (label == "" || m.GetLabel()[0].GetValue() == label) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue() // it is one of them
+			}
+		}
+	}
+	t.Fatalf("no metric %s %s", name, label)
+	return 0
 }
 
 // start runs the Keeper until the test ends.
