@@ -18,14 +18,13 @@ SELECT position FROM shards
 WHERE shard = $1 AND epoch = $2 AND NOT (ready AND home <> '` + model.HomeSQL + `')
 FOR NO KEY UPDATE`
 
-const buried = "SELECT version FROM dead_letters WHERE shard = $1 AND version = ANY($2)"
-
 const noteFlushed = "INSERT INTO flushed (shard, version) SELECT $1, unnest($2::bigint[])"
 
 // Flush brings writes to SQL that were queued under older epochs of the shard in a Redis process that is
 // lost: the replica that queued them still knows them. What SQL has already is left out: it may have been
 // drained, or flushed by an earlier call whose answer was lost. Should Redis come back with its queue, the
-// opener leaves out what was flushed. Writes that SQL refuses become dead letters, as in a drain.
+// opener leaves out what was flushed. Writes that SQL refuses become dead letters, as in a drain, and only once,
+// even if somebody has discarded the letter meanwhile.
 //
 // It returns [model.ErrMoved] if the shard is in another epoch, or ready in Redis.
 func (d *Direct) Flush(ctx context.Context, shard int, epoch int64, writes []model.Queued) (model.Applied, error) {
@@ -40,11 +39,7 @@ func (d *Direct) Flush(ctx context.Context, shard int, epoch int64, writes []mod
 }
 
 func (d *Direct) flush(ctx context.Context, shard int, epoch int64, writes []model.Queued) (model.Applied, error) {
-	versions := make([]int64, len(writes))
-	for i := range writes {
-		versions[i] = int64(writes[i].Version)
-	}
-	position, letters := model.Version(-1), []model.Version(nil)
+	position := model.Version(-1)
 	b := &pgx.Batch{}
 	b.BeginTx(readCommitted)
 	b.Queue(endDirect, lockShard, []int{shard}) // their conditions must not be of the moment before the flush
@@ -54,7 +49,6 @@ func (d *Direct) flush(ctx context.Context, shard int, epoch int64, writes []mod
 		}
 		return nil
 	})
-	b.Queue(buried, shard, versions).Query(collect(&letters, pgx.RowTo[model.Version]))
 	results := d.db.control.SendBatch(ctx, b)
 	tx := results.Tx()
 	defer rollback(ctx, tx)
@@ -65,9 +59,7 @@ func (d *Direct) flush(ctx context.Context, shard int, epoch int64, writes []mod
 	if position < 0 {
 		return model.Applied{}, model.ErrMoved
 	}
-	rest := slices.DeleteFunc(slices.Clone(writes), func(w model.Queued) bool {
-		return w.Version <= position || slices.Contains(letters, w.Version)
-	})
+	rest := slices.DeleteFunc(slices.Clone(writes), func(w model.Queued) bool { return w.Version <= position })
 	rest, _, err := leaveOut(ctx, tx, rest, map[int]bool{shard: true})
 	if err != nil {
 		return model.Applied{}, err
@@ -77,20 +69,25 @@ func (d *Direct) flush(ctx context.Context, shard int, epoch int64, writes []mod
 		return model.Applied{}, err
 	}
 	done.LeftOut = len(writes) - len(rest)
-	return done, commitFlush(ctx, tx, shard, rest)
+	return done, commitFlush(ctx, tx, shard, rest, done.DeadLetters)
 }
 
-// commitFlush notes the changes of counters, which unlike items have no version of their own in SQL, and
-// commits.
-func commitFlush(ctx context.Context, tx pgx.Tx, shard int, writes []model.Queued) error {
-	var deltas []int64
+// commitFlush notes what has no version of its own in SQL, unlike items: changes of counters, and items that
+// became dead letters. Then it commits.
+func commitFlush(ctx context.Context, tx pgx.Tx, shard int, writes []model.Queued, letters []model.DeadLetter) error {
+	var versions []int64
 	for i := range writes {
 		if writes[i].Delta != nil {
-			deltas = append(deltas, int64(writes[i].Version))
+			versions = append(versions, int64(writes[i].Version))
 		}
 	}
-	if len(deltas) > 0 {
-		if _, err := tx.Exec(ctx, noteFlushed, shard, deltas); err != nil {
+	for i := range letters {
+		if letters[i].Write.Item != nil {
+			versions = append(versions, int64(letters[i].Version))
+		}
+	}
+	if len(versions) > 0 {
+		if _, err := tx.Exec(ctx, noteFlushed, shard, versions); err != nil {
 			return err
 		}
 	}

@@ -41,10 +41,10 @@ DELETE FROM idempotency WHERE id IN (
 	SELECT id FROM idempotency WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED
 )`
 
-// forgetFlushed may go by the position: whatever stream holds such a change has been drained past it.
+// forgetFlushed may go by the position: whatever stream holds such a write has been drained past it.
 const forgetFlushed = "DELETE FROM flushed USING shards WHERE flushed.shard = shards.shard AND version <= position"
 
-// Expire forgets the keys that were committed before olderThan, and the notes of those changes that a
+// Expire forgets the keys that were committed before olderThan, and the notes of those writes that a
 // replica brought to SQL itself and that no stream can bring again. It tells how many rows they were.
 func (k *Keys) Expire(ctx context.Context, olderThan time.Time) (int64, error) {
 	tag, err := k.db.pool.Exec(ctx, forgetFlushed)
@@ -67,16 +67,17 @@ SELECT DISTINCT i.shard, w.key
 FROM idempotency AS i CROSS JOIN LATERAL unnest(i.keys) AS k (key) JOIN unnest($2::text[]) AS w (key) ON w.key = k.key
 WHERE i.shard = ANY ($1) AND i.keys && $2`
 
-const knownDeltas = `
+const knownFlushed = `
 SELECT f.shard, f.version
 FROM flushed AS f JOIN unnest($1::integer[], $2::bigint[]) AS w (shard, version) USING (shard, version)`
 
 // leaveOut parts writes of the given shards that came to SQL by another way, known by their idempotency
-// key or, changes of counters, by the note of a flush, from the rest. The caller holds the locks of the
+// key or by the note of a flush, from the rest. Items have no such note, unless they became dead letters: their
+// versions tell. The caller holds the locks of the
 // shards' rows, so that nobody adds to what is known.
 func leaveOut(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]bool) (rest []model.Queued, known []*model.Queued, err error) {
 	seen, err := look(ctx, tx, writes, shards)
-	if err != nil || len(seen.keys)+len(seen.deltas) == 0 {
+	if err != nil || len(seen.keys)+len(seen.flushed) == 0 {
 		return writes, nil, err
 	}
 	for i := range writes {
@@ -102,17 +103,17 @@ type versionOf struct {
 
 // knowledge is what SQL knows of some writes.
 type knowledge struct {
-	keys   map[keyOf]bool
-	deltas map[versionOf]bool
+	keys    map[keyOf]bool
+	flushed map[versionOf]bool
 }
 
 func (k *knowledge) has(w *model.Queued) bool {
-	return w.Key != "" && k.keys[keyOf{w.Shard, text(w.Key)}] || w.Delta != nil && k.deltas[versionOf{w.Shard, w.Version}]
+	return w.Key != "" && k.keys[keyOf{w.Shard, text(w.Key)}] || k.flushed[versionOf{w.Shard, w.Version}]
 }
 
 func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]bool) (*knowledge, error) {
 	var keys []string
-	var deltaShards, keyShards []int32
+	var keyShards, shardOf []int32
 	var versions []int64
 	for s := range shards {
 		keyShards = append(keyShards, int32(s))
@@ -125,11 +126,9 @@ func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]
 		if w.Key != "" {
 			keys = append(keys, text(w.Key))
 		}
-		if w.Delta != nil {
-			deltaShards, versions = append(deltaShards, int32(w.Shard)), append(versions, int64(w.Version))
-		}
+		shardOf, versions = append(shardOf, int32(w.Shard)), append(versions, int64(w.Version))
 	}
-	k := &knowledge{keys: make(map[keyOf]bool), deltas: make(map[versionOf]bool)}
+	k := &knowledge{keys: make(map[keyOf]bool), flushed: make(map[versionOf]bool)}
 	b := &pgx.Batch{}
 	if len(keys) > 0 {
 		b.Queue(knownKeys, keyShards, keys).Query(func(rows pgx.Rows) error {
@@ -139,9 +138,9 @@ func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]
 		})
 	}
 	if len(versions) > 0 {
-		b.Queue(knownDeltas, deltaShards, versions).Query(func(rows pgx.Rows) error {
+		b.Queue(knownFlushed, shardOf, versions).Query(func(rows pgx.Rows) error {
 			var v versionOf
-			_, err := pgx.ForEachRow(rows, []any{&v.shard, &v.version}, func() error { k.deltas[v] = true; return nil })
+			_, err := pgx.ForEachRow(rows, []any{&v.shard, &v.version}, func() error { k.flushed[v] = true; return nil })
 			return err
 		})
 	}

@@ -208,4 +208,29 @@ func flushBuries(t *testing.T, r Repo) {
 		t.Errorf("the dead letters are %+v", got)
 	}
 	wantTotals(t, r, "full", map[string]int64{"likes": model.MaxCount})
+	buriedAndDrained(t, r, sh, writes)
+}
+
+// buriedAndDrained discards a dead letter, and drains the queue that comes back with Redis: nothing in it is a
+// dead letter once more.
+func buriedAndDrained(t *testing.T, r Repo, sh model.Shard, writes []model.Queued) {
+	t.Helper()
+	if found, err := r.Retries.Discard(t.Context(), letters(t, r)[0].ID); err != nil || !found {
+		t.Fatalf("Discard: %v, %v", found, err)
+	}
+	if a := flush(t, r, sh.Epoch, writes...); a.DeadLetters != nil {
+		t.Errorf("flushed after the letter was discarded: %+v", a)
+	}
+	sh = open(t, r, model.Claim{Epoch: sh.Epoch, Home: "h"}, false)
+	a := move(sh, writes[len(writes)-1].Version)
+	a.Opening = true
+	got := applied(t, r, &model.Batch{Advances: []model.Advance{a}, Writes: writes[2:]})
+	if got.Refused != nil || got.DeadLetters != nil || got.ItemRows != 0 || got.CounterRows != 0 {
+		t.Errorf("the drain of what was left: %+v", got)
+	}
+	if left := letters(t, r); len(left) != 1 {
+		t.Errorf("the dead letters are %+v", left)
+	}
+	wantFlushed(t, r)
+	wantTotals(t, r, "full", map[string]int64{"likes": model.MaxCount})
 }

@@ -4,4 +4,4 @@ CREATE TABLE flushed (
     PRIMARY KEY (shard, version)
 );
 
-COMMENT ON TABLE flushed IS 'changes of counters that the replica which queued them brought here itself, because Redis was lost: should Redis come back with them, they are left out';
+COMMENT ON TABLE flushed IS 'changes of counters, and items that became dead letters, which the replica that had queued them brought here itself, because Redis was lost: should Redis come back with them, they are left out';
