@@ -178,7 +178,7 @@ func TestDemo_FindsForgottenKeys(t *testing.T) {
 func TestCounter_Check(t *testing.T) {
 	t.Parallel()
 	r := newReport(io.Discard)
-	c := &counter{grows: true}
+	c := newTally(1, 1).shared[0]
 	c.sent.add(5)
 	c.acked.add(2)
 	began := c.now()
@@ -193,7 +193,11 @@ func TestCounter_Check(t *testing.T) {
 	if low, high := c.possible(c.now()); low != 8 || high != 8 {
 		t.Errorf("after 8 was read it must be from %d to %d", low, high)
 	}
-	both := &counter{}
+	c.forget()
+	if low, high := c.possible(c.now()); low != 2 || high != 8 {
+		t.Errorf("after Redis was lost it must be from %d to %d", low, high)
+	}
+	both := newTally(1, 4).shared[3]
 	both.sent.add(5)
 	both.sent.add(-3)
 	both.acked.add(-1)

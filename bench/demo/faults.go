@@ -121,7 +121,11 @@ func (d *demo) stopRedis(servers *stack) []step {
 		{d.at(d.opts.redisAt), func(context.Context) error {
 			stopped = time.Now()
 			d.report.window("Redis stopped")
-			return servers.redis.Kill()
+			if err := servers.redis.Kill(); err != nil {
+				return err
+			}
+			d.tally.forget()
+			return nil
 		}},
 		{func(context.Context) (bool, error) { return time.Since(stopped) > d.opts.redisStop, nil }, func(ctx context.Context) error {
 			if err := servers.redis.Start(ctx); err != nil {

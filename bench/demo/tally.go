@@ -33,18 +33,29 @@ type counter struct {
 	grows bool
 	sent  sums
 	acked sums
-	seen  atomic.Int64 // highest value read so far, if it grows
+	// Highest value read so far, if it grows. Another one takes its place when Redis is lost; see forget.
+	seen atomic.Pointer[atomic.Int64]
 }
 
 // earlier is what is known of a counter when a read begins.
-type earlier struct{ up, down, seen int64 }
-
-func (c *counter) now() earlier {
-	return earlier{up: c.acked.up.Load(), down: c.acked.down.Load(), seen: c.seen.Load()}
+type earlier struct {
+	up, down int64 // acknowledged
+	seen     int64
+	sight    *atomic.Int64 // where the read will note its value
 }
 
+func (c *counter) now() earlier {
+	sight := c.seen.Load()
+	return earlier{up: c.acked.up.Load(), down: c.acked.down.Load(), seen: sight.Load(), sight: sight}
+}
+
+// forget begins anew with what was seen. An increment that Redis has made is seen at once. If Redis is lost
+// before its replica has the reply, nobody else knows of it until Redis is back: it is not acknowledged, and
+// is not seen meanwhile.
+func (c *counter) forget() { c.seen.Store(new(atomic.Int64)) }
+
 // possible returns the lowest and the highest value that a read may return which began at e and has
-// ended. A counter that grows never goes back behind a value that was read.
+// ended. A counter that grows never goes back behind a value that was read, unless Redis was lost.
 func (c *counter) possible(e earlier) (low, high int64) {
 	low, high = e.up+c.sent.down.Load(), c.sent.up.Load()+e.down
 	if c.grows {
@@ -56,11 +67,12 @@ func (c *counter) possible(e earlier) (low, high int64) {
 // check reports a value that cannot be, of a read that began at e.
 func (c *counter) check(r *report, where string, e earlier, value int64) {
 	if low, high := c.possible(e); value < low || value > high {
-		r.wrong(where, "counter "+c.String(), "is %d, must be from %d (seen before: %d) to %d", value, low, e.seen, high)
+		r.wrong(where, "counter "+c.String(), "is %d, must be from %d to %d (acknowledged before: %d, seen before: %d)",
+			value, low, high, e.up+e.down, e.seen)
 		return
 	}
-	for seen := c.seen.Load(); c.grows && value > seen && !c.seen.CompareAndSwap(seen, value); {
-		seen = c.seen.Load()
+	for seen := e.sight.Load(); c.grows && value > seen && !e.sight.CompareAndSwap(seen, value); {
+		seen = e.sight.Load()
 	}
 }
 
@@ -100,12 +112,21 @@ func newTally(seed uint64, n int) *tally {
 	t := &tally{prefix: fmt.Sprintf("demo-%016x:", seed)}
 	for i := range n {
 		subject, metric := i/len(metricNames), i%len(metricNames)
-		t.shared = append(t.shared, &counter{
+		c := &counter{
 			Counter: model.Counter{Subject: fmt.Sprintf("%s%d", t.prefix, subject), Metric: metricNames[metric]},
 			grows:   metric < len(metricNames)/2,
-		})
+		}
+		c.forget()
+		t.shared = append(t.shared, c)
 	}
 	return t
+}
+
+// forget is said when Redis is lost.
+func (t *tally) forget() {
+	for _, c := range t.shared {
+		c.forget()
+	}
 }
 
 // add records counters that a worker owned.
