@@ -86,25 +86,26 @@ func (t *Tailer) Enter(ctx context.Context, g *shards.Grant) (model.Version, err
 		if err := t.redis.Client().Process(ctx, cmd); err != nil {
 			return 0, err
 		}
-		tip, rel, writes, err := parsePending(cmd)
+		st, err := parsePending(cmd)
 		if err != nil {
 			return 0, err
 		}
 		if first {
-			released = rel
-			t.overlay.Reset(g.Shard, g.Era, rel)
-			t.filter.Reset(g.Shard, g.Era, tip)
+			released = st.released
+			t.table.Skip(g.Shard, st.skipped) // who waits for what is released must know
+			t.overlay.Reset(g.Shard, g.Era, released)
+			t.filter.Reset(g.Shard, g.Era, st.tip)
 			build, _ = t.filter.StartBuild(g.Shard, g.Era)
 		}
-		for _, p := range writes {
+		for _, p := range st.writes {
 			t.overlay.Add(g.Shard, g.Era, p)
 			t.filter.Add(g.Shard, p.ID)
 			from = keyspace.StreamID(p.Version)
 		}
 		if first {
-			t.set(g, tip)
+			t.set(g, st.tip)
 		}
-		if len(writes) < pendingPages {
+		if len(st.writes) < pendingPages {
 			break
 		}
 	}
@@ -121,13 +122,14 @@ func (t *Tailer) enterCounters(ctx context.Context, g *shards.Grant) (model.Vers
 	if err := t.redis.Client().Process(ctx, cmd); err != nil {
 		return 0, err
 	}
-	tip, released, _, err := parsePending(cmd)
+	st, err := parsePending(cmd)
 	if err != nil {
 		return 0, err
 	}
-	t.set(g, tip)
+	t.table.Skip(g.Shard, st.skipped)
+	t.set(g, st.tip)
 	t.wake(g.Shard)
-	return released, nil
+	return st.released, nil
 }
 
 func (t *Tailer) set(g *shards.Grant, tip uint64) {

@@ -141,6 +141,30 @@ func TestTailerEntersWithTheQueueAsItStands(t *testing.T) {
 	}
 }
 
+// A round left something out, and was released while the replica did not follow the shard. Who waits for the
+// release learns of it by the entry, and must learn with it that it is to ask for dead letters.
+func TestP7_TailerEntersKnowingWhatSQLLeftOut(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, false)
+	for s := range n.space.Shards() {
+		g := n.grant(s)
+		v := model.NewVersion(g.Epoch, 1)
+		if s < testShards {
+			v = n.queue(item(n.inShard(s), newID(), "refused")).Version
+		}
+		if err := n.complete(t.Context(), g, v, v); err != nil {
+			t.Fatal(err)
+		}
+		n.table.Doubt(g)
+		if _, err := n.table.AwaitGrant(t.Context(), s, g, shards.Patience); err != nil {
+			t.Fatal(err)
+		}
+		if released, skipped := n.table.ReleasedUpTo(s), n.table.Skipped(s); released != v || skipped != v {
+			t.Errorf("shard %d entered as released up to %d, left out at %d, want %d", s, released, skipped, v)
+		}
+	}
+}
+
 func TestExactListWaitsForEvents(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, true)
@@ -167,24 +191,26 @@ func TestParsePendingRefusesDamage(t *testing.T) {
 	for _, reply := range [][]any{
 		{},
 		{int64(1)},
-		{int64(1), "x"},
-		{int64(1), position, "1-1 v7"},
-		{int64(1), position, "1-1 v 9"},
-		{int64(1), position, "x v7 9"},
-		{int64(1), position, "1-1 v7 x"},
-		{int64(1), position, int64(3)},
+		{int64(1), position},
+		{int64(1), "x", position},
+		{int64(1), position, "x"},
+		{int64(1), position, position, "1-1 v7"},
+		{int64(1), position, position, "1-1 v 9"},
+		{int64(1), position, position, "x v7 9"},
+		{int64(1), position, position, "1-1 v7 x"},
+		{int64(1), position, position, int64(3)},
 	} {
 		cmd := redis.NewCmd(t.Context())
 		cmd.SetVal(reply)
-		if _, _, writes, err := parsePending(cmd); err == nil {
-			t.Errorf("%v is read as %v", reply, writes)
+		if st, err := parsePending(cmd); err == nil {
+			t.Errorf("%v is read as %+v", reply, st)
 		}
 	}
 	cmd := redis.NewCmd(t.Context())
-	cmd.SetVal([]any{int64(7), position, "1-6 d7 9"})
-	tip, released, writes, err := parsePending(cmd)
+	cmd.SetVal([]any{int64(7), position, keyspace.Hex(4), "1-6 d7 9"})
+	st, err := parsePending(cmd)
 	want := Pending{ID: 7, AuthorID: 9, Version: model.NewVersion(1, 6), Deleted: true}
-	if err != nil || tip != 7 || released != 5 || len(writes) != 1 || writes[0] != want {
-		t.Errorf("got %d, %d, %v, %v", tip, released, writes, err)
+	if err != nil || st.tip != 7 || st.released != 5 || st.skipped != 4 || len(st.writes) != 1 || st.writes[0] != want {
+		t.Errorf("got %+v, %v", st, err)
 	}
 }

@@ -144,7 +144,7 @@ func TestPendingPagesTheQueueAfterTheTip(t *testing.T) {
 		t.Helper()
 		return h.run(Pending, []string{h.sp.Meta(h.s), h.sp.Queue(h.s)}, h.epoch, after, most)
 	}
-	head := "4 " + Hex(model.NewVersion(1, 1))
+	head := "4 " + Hex(model.NewVersion(1, 1)) + " " + none
 	if got, want := pending("0-0", 2), head+" 1-1 v7 9 1-2 v8 9"; got != want {
 		t.Errorf("first page %s, want %s", got, want)
 	}
@@ -153,6 +153,11 @@ func TestPendingPagesTheQueueAfterTheTip(t *testing.T) {
 	}
 	if got := pending("1-3", 2); got != head {
 		t.Errorf("last page %s", got)
+	}
+	v := model.NewVersion(1, 2)
+	h.releaseWith(v, releaseArgs{most: 9, skipped: v})
+	if got, want := pending("1-3", 2), fmt.Sprintf("6 %s %[1]s", Hex(v)); got != want {
+		t.Errorf("after a release that SQL left something out of %s, want %s", got, want)
 	}
 }
 
