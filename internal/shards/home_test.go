@@ -185,16 +185,18 @@ func TestHome_FlappingRedisDoesNotMakeHomesFlap(t *testing.T) {
 	}
 }
 
-// What a replica had queued must reach SQL before a new home is used, if it is alive to bring it there.
-func TestHome_StuckFlushDelaysUntilItsPermissionHasRunOut(t *testing.T) {
+// What a replica had queued must reach SQL before a new home is used, if it is alive to bring it there. It is
+// not waited for without end, but does not serve itself what misses its own writes.
+func TestHome_StuckFlushDelaysAllForAWhileAndItsReplicaUntilItIsDone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testenv.RedisOptions{})
 	a, b := w.replica(t, "a"), w.replica(t, "b")
-	b.stuck.Store(true)
 	// Only the first one opens, so that the other's flush is another's.
 	b.Store = onlooker{b.Store}
 	a.start(t).awaitEpoch(t, 1)
 	b.start(t).awaitEpoch(t, 1)
+	b.stuck.Store(true)
+	flushes := b.flushes.Load()
 	stop := neverBoth(t, a, b)
 	defer stop()
 	if err := w.redis.Kill(); err != nil {
@@ -202,14 +204,39 @@ func TestHome_StuckFlushDelaysUntilItsPermissionHasRunOut(t *testing.T) {
 	}
 	eventually(t, "a claims the shards", func() bool { return w.all(t)[0].Epoch == 2 })
 	began := time.Now()
-	awaitAll(t, "SQL", (*replica).inSQL, a, b)
-	// It lasts for at least a half: it is renewed every third, and again while a shard moves.
-	if d := time.Since(began); d < permission/2 || d > permission+permission/3+time.Second {
+	awaitAll(t, "SQL", (*replica).inSQL, a)
+	// The permission lasts for at least a half: it is renewed every third, and again while a shard moves.
+	if d := time.Since(began); d < settleGrace*permission+permission/2 || d > (settleGrace+1)*permission+permission/3+time.Second {
 		t.Errorf("the opening took %v", d)
 	}
-	if b.flushes.Load() != 0 {
-		t.Error("the flush was not stuck")
+	if b.flushes.Load() != flushes || b.Table.Granted() != 0 {
+		t.Errorf("the flush was not stuck, or b serves %d shards without it", b.Table.Granted())
 	}
+	b.stuck.Store(false)
+	awaitAll(t, "SQL", (*replica).inSQL, b)
+	w.wantEpoch(t, 2)
+}
+
+// A replica with much to store is waited for longer than its permission lasts.
+func TestP1_SlowFlushOfALivingReplicaIsAwaited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testenv.RedisOptions{})
+	a, b := w.replica(t, "a"), w.replica(t, "b")
+	b.Store = onlooker{b.Store}
+	a.start(t).awaitEpoch(t, 1)
+	b.start(t).awaitEpoch(t, 1)
+	b.stuck.Store(true)
+	if err := w.redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a claims the shards", func() bool { return w.all(t)[0].Epoch == 2 })
+	for claimed := time.Now(); time.Since(claimed) < permission+permission/2; <-time.After(time.Millisecond) {
+		if w.all(t)[0].Ready {
+			t.Fatal("the shards were opened before b had stored its writes")
+		}
+	}
+	b.stuck.Store(false)
+	awaitAll(t, "SQL", (*replica).inSQL, a, b)
 	w.wantEpoch(t, 2)
 }
 

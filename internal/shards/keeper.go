@@ -282,6 +282,13 @@ func (k *Keeper) flush(ctx context.Context, sh model.Shard) error {
 	return nil
 }
 
+// isSettled reports whether everything that this replica had queued under older epochs of the shard is stored.
+func (k *Keeper) isSettled(sh model.Shard) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.settled[sh.Shard] >= sh.Epoch
+}
+
 // strange is a home that this replica cannot take shards from, and does not reach.
 type strange struct {
 	home  string // HomeSQL: most replicas do not reach the Redis that this one reaches

@@ -20,7 +20,8 @@ import (
 //  1. SQL: epoch+1, not ready. From now on nobody renews a permission for an older epoch, and nobody
 //     writes to SQL directly under one.
 //  2. Wait until every other living replica has said that it works under no older epoch any more, and has
-//     stored what it had queued there; or until its permission must have run out.
+//     stored what it had queued there. Once its permission must have run out, one that lives is given some
+//     more time to store the rest.
 //  3. Of a home in Redis: drain what the stream still holds beyond the position, then run the opening
 //     script, which refuses while SQL lacks something, else makes the epoch the one served.
 //  4. SQL: ready, if the position is still the one that the script was called with.
@@ -87,21 +88,32 @@ func (k *Keeper) open(ctx context.Context, shards []model.Shard, hb model.Heartb
 // settlePoll is how often it is looked whether other replicas have left older epochs.
 const settlePoll = 20 * time.Millisecond
 
-// awaitSettled waits for the other replicas, and stores meanwhile what this one has queued under older
-// epochs.
+// settleGrace is how many times the permission an opener waits beyond its end for replicas that live: what they
+// still have to store may be much. Readers would miss it in SQL, and it would be lost if Redis has lost it.
+const settleGrace = 2
+
+// awaitSettled waits for the other replicas, for most until their permissions have run out, and stores before
+// what this one has queued under older epochs.
 func (k *Keeper) awaitSettled(ctx context.Context, claimed []model.Shard, most time.Duration) error {
-	deadline := time.Now().Add(most)
+	deadline := time.Now().Add(most) // before the flush, which takes its time
 	for _, sh := range claimed {
 		if err := k.flush(ctx, sh); err != nil {
 			return fmt.Errorf("store what was queued in shard %d: %w", sh.Shard, err)
 		}
 	}
-	for time.Now().Before(deadline) {
+	if most <= 0 {
+		return nil // there are no others
+	}
+	for end := deadline.Add(settleGrace * k.cfg.Permission); ; {
 		unsettled, err := k.Store.Unsettled(ctx, k.Replica, claimed)
 		if err != nil {
 			return err
 		}
 		if !unsettled {
+			return nil
+		}
+		if !time.Now().Before(end) {
+			k.Log.Error("another replica does not store what it has queued; its writes may be missed until it does, or lost")
 			return nil
 		}
 		select {
@@ -110,7 +122,6 @@ func (k *Keeper) awaitSettled(ctx context.Context, claimed []model.Shard, most t
 		case <-time.After(settlePoll):
 		}
 	}
-	return nil
 }
 
 // openRedis opens the shards in the Redis processes that are to be their homes, and returns those that

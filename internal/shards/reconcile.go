@@ -99,6 +99,9 @@ func (k *Keeper) enterAll(ctx context.Context, list []model.Shard) {
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for _, sh := range list {
+		if !k.isSettled(sh) {
+			continue // own writes that were acknowledged would be missed; each heartbeat tries again to store them
+		}
 		if sh.Home == model.HomeSQL {
 			k.Table.enter(k.Table.prepare(sh.Shard, sh.Epoch, nil), 0)
 			continue
