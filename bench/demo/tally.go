@@ -58,7 +58,7 @@ func (c *counter) forget() { c.seen.Store(new(atomic.Int64)) }
 // ended. A counter that grows never goes back behind a value that was read, unless Redis was lost.
 func (c *counter) possible(e earlier) (low, high int64) {
 	low, high = e.up+c.sent.down.Load(), c.sent.up.Load()+e.down
-	if c.grows {
+	if c.grows && c.seen.Load() == e.sight { // else Redis was lost while the read was under way
 		low = max(low, e.seen)
 	}
 	return low, high
