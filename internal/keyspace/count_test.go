@@ -102,6 +102,38 @@ func TestCountKeepsTheRangeToTheLastUnit(t *testing.T) {
 	h.wantPending(map[string]int64{"likes": 1 - 2*most})
 }
 
+// Without totals nobody sees how many counters a subject has. What is pending is limited all the same; and however
+// many there are in SQL after several times without it, they can be loaded.
+func TestCountBlindMetricsHaveAnEnd(t *testing.T) {
+	t.Parallel()
+	h := newCounters(t)
+	blind := mode{blind: true}
+	for n := range model.MaxMetrics {
+		if got := h.count(blind, add(fmt.Sprint("metric", n), 1)); got != fmt.Sprintf("ok %d ", n+1) {
+			t.Fatalf("metric %d: %s", n, got)
+		}
+	}
+	h.unchanged("one metric too many", func() {
+		if got := h.count(blind, add("more", 1)); got != "cold" {
+			t.Errorf("one more: %s", got)
+		}
+	})
+	if got := h.count(blind, add("metric0", 1)); got != "ok 257 " {
+		t.Errorf("one that is there: %s", got)
+	}
+	stored := make(map[string]int64)
+	for n := range 5000 {
+		stored[fmt.Sprint("metric", n)] = 10
+	}
+	h.mustLoad("post:1", stored)
+	stored["metric0"]++
+	for n := range model.MaxMetrics {
+		stored[fmt.Sprint("metric", n)]++
+	}
+	h.wantTotal(stored)
+	h.wantCount("many, ok 258 13", add("more", 1), add("metric0", 1))
+}
+
 // Differences of two totals may need 54 bits, of which the numbers of a script hold 53.
 func TestCountDifferencesAndSumsAreExactBeyondTheNumbersOfLua(t *testing.T) {
 	t.Parallel()

@@ -41,8 +41,10 @@ end
 local function limited(key, sums, hot, metric, op, n, total)
   if op == 'r' then return false end
   if not hot then
-    local queued = tonumber(redis.call('HGET', sums, metric) or 0) + tonumber(n)
-    return math.abs(queued) > most and { 'cold' } -- blind additions have an end too
+    -- Blind additions have an end too, and so have the metrics that may come with them.
+    local queued = redis.call('HGET', sums, metric)
+    local over = math.abs(tonumber(queued or 0) + tonumber(n)) > most
+    return (over or not queued and redis.call('HLEN', sums) >= metrics) and { 'cold' }
   end
   local after = tonumber(n)
   if op == 'a' and total then
