@@ -31,6 +31,7 @@ type memory struct {
 	fail     error
 	stay     bool   // no shard moves to SQL
 	listed   func() // if set, called before a list is read
+	found    func() // if set, called after an item is read, once
 	reads    int    // statements that read items by ID
 }
 
@@ -83,9 +84,14 @@ func (m *memory) Confirm(_ context.Context, claimed []model.Shard) ([]int, error
 
 func (m *memory) Get(_ context.Context, id model.ID) (model.Item, error) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	m.reads++
-	return m.rows[id], m.fail
+	row, err, found := m.rows[id], m.fail, m.found
+	m.found = nil
+	m.mu.Unlock()
+	if found != nil {
+		found()
+	}
+	return row, err
 }
 
 func (m *memory) GetMany(_ context.Context, ids []model.ID) ([]model.Item, error) {
@@ -134,6 +140,12 @@ func (m *memory) setStay(stay bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stay = stay
+}
+
+func (m *memory) setFound(f func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.found = f
 }
 
 func (m *memory) setFail(err error) {

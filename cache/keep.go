@@ -15,7 +15,7 @@ func (r *Reader) MayExist(ctx context.Context, id model.ID) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if g == nil || g.SQL {
+	if g.SQL || r.isAway(g) {
 		return true, nil // nobody who could exclude it is there
 	}
 	if version, _, ok := r.l1.Get(id, g.Era); ok {
@@ -55,6 +55,10 @@ func (r *Reader) Evict(ctx context.Context, id model.ID) error {
 // Wrote makes this replica forget what it remembers of an item that it has just written, or of which it
 // has just learned that it was written.
 func (r *Reader) Wrote(g *shards.Grant, it *model.Item) {
+	if g.SQL { // there is nothing but reads under way, which nobody may join any more
+		r.l1.Invalidate(it.ID)
+		return
+	}
 	// Own drains are heard of without events: while those are cut, the overlay must not grow for ever.
 	r.overlay.Released(g.Shard, g.Era, r.table.ReleasedUpTo(g.Shard))
 	r.overlay.Add(g.Shard, g.Era, Pending{ID: it.ID, AuthorID: it.AuthorID, Version: it.Version, Deleted: it.Deleted})

@@ -3,8 +3,8 @@ package cache
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,61 +21,44 @@ import (
 // permission ends meanwhile. Shards whose Redis is out of reach are listed from SQL alone, unless this
 // replica knows of queued writes there: then the list waits until the shard has moved to SQL with them.
 func (r *Reader) List(ctx context.Context, authors []model.ID, before model.ID, limit int, exact bool) (model.Page, error) {
-	for range attempts {
+	deadline := time.Now().Add(shards.Patience)
+	for n := 0; n < attempts && time.Now().Before(deadline); {
 		grants, err := r.permissions(ctx)
 		if err != nil {
 			return model.Page{}, err
 		}
-		if exact {
-			err = r.catchUp(ctx, grants)
-		}
-		var page model.Page
-		if err == nil {
-			page, err = r.listUnder(ctx, grants, authors, before, limit)
-		}
-		var cut unreadableError
+		page, err := r.listOnce(ctx, grants, authors, before, limit, exact)
 		switch {
 		case !r.holdAll(grants):
-			continue
-		case errors.As(err, &cut):
-			if err = r.awaitHomes(ctx, grants, cut.queued); err != nil {
-				return model.Page{}, err
-			}
-			continue
+			n++
 		case isDown(err):
 			r.table.Poke()
-			if queued := r.overlay.ByAuthors(authors, before); len(queued) > 0 {
-				if err = r.awaitHomes(ctx, grants, queued); err != nil {
-					return model.Page{}, err
-				}
-				continue
-			}
-			grants = nil
-			page, err = r.listUnder(ctx, grants, authors, before, limit)
+			pause(ctx, downPause)
+		default:
+			return page, err
 		}
-		page.Bypass = grants == nil || slices.Contains(grants, nil)
-		return page, err
 	}
 	return model.Page{}, model.NewUnavailable("the shards keep moving", nil)
 }
 
-// unreadableError says that queued writes cannot be read, because their Redis is out of reach.
-type unreadableError struct{ queued []Pending }
-
-func (unreadableError) Error() string { return "cache: queued writes are out of reach" }
-
-// awaitHomes waits until the shards of the queued writes have other grants than those given.
-func (r *Reader) awaitHomes(ctx context.Context, grants []*shards.Grant, queued []Pending) error {
-	for _, p := range queued {
-		s := r.space.Shard(p.ID)
-		if _, err := r.table.AwaitGrant(ctx, s, grants[s], shards.Patience); err != nil {
-			return err
-		}
+// listOnce is List under some grants, which must be in force when it returns. An error that isDown knows
+// means that there are queued writes that cannot be read.
+func (r *Reader) listOnce(ctx context.Context, grants []*shards.Grant, authors []model.ID, before model.ID, limit int, exact bool) (page model.Page, err error) {
+	if exact {
+		err = r.catchUp(ctx, grants)
 	}
-	return nil
+	if err == nil {
+		page, err = r.listUnder(ctx, grants, authors, before, limit)
+	}
+	if isDown(err) && len(r.overlay.ByAuthors(authors, before)) == 0 {
+		page, err = r.listUnder(ctx, nil, authors, before, limit)
+		page.Bypass = true
+	}
+	page.Bypass = page.Bypass || slices.ContainsFunc(grants, r.isAway)
+	return page, err
 }
 
-// permissions returns the grants of all shards of items, nil for those whose Redis is out of reach.
+// permissions returns the grants of all shards of items.
 func (r *Reader) permissions(ctx context.Context) ([]*shards.Grant, error) {
 	grants := make([]*shards.Grant, r.space.ItemShards())
 	for s := range grants {
@@ -88,12 +71,7 @@ func (r *Reader) permissions(ctx context.Context) ([]*shards.Grant, error) {
 }
 
 func (r *Reader) holdAll(grants []*shards.Grant) bool {
-	for _, g := range grants {
-		if g != nil && !r.table.Holds(g) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(grants, func(g *shards.Grant) bool { return !r.table.Holds(g) })
 }
 
 func (r *Reader) listUnder(ctx context.Context, grants []*shards.Grant, authors []model.ID, before model.ID, limit int) (model.Page, error) {
@@ -141,20 +119,16 @@ func (r *Reader) pending(ctx context.Context, grants []*shards.Grant, authors []
 		page.floor = list[most-1].ID
 	}
 	byShard := make(map[*shards.Grant][]model.ID)
-	var cut []Pending
 	for _, p := range list {
 		switch g := grants[r.space.Shard(p.ID)]; {
-		case g == nil:
-			cut = append(cut, p)
 		case g.SQL: // it has left the queue
 		case p.Deleted:
 			page.newest[p.ID] = model.Item{ID: p.ID, AuthorID: p.AuthorID, Version: p.Version, Deleted: true}
+		case r.isAway(g):
+			return page, errAway
 		default:
 			byShard[g] = append(byShard[g], p.ID)
 		}
-	}
-	if len(cut) > 0 {
-		return page, unreadableError{cut}
 	}
 	entries, err := r.entries(ctx, byShard)
 	for _, e := range entries {
@@ -240,7 +214,7 @@ func (r *Reader) catchUp(ctx context.Context, grants []*shards.Grant) error {
 	var cmds []redis.Cmder
 	var asked []*shards.Grant
 	for _, g := range grants {
-		if g != nil && !g.SQL {
+		if !g.SQL && !r.isAway(g) {
 			asked = append(asked, g)
 			cmds = append(cmds, r.readCmd(ctx, g, nil))
 		}

@@ -19,7 +19,7 @@ func (r *Reader) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]mod
 		m.gens[i] = r.l1.Begin(id)
 		g := r.table.Grant(r.space.Shard(id))
 		if g == nil {
-			m.leave(i)
+			m.alone = append(m.alone, i)
 			continue
 		}
 		if g.SQL {
@@ -32,8 +32,8 @@ func (r *Reader) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]mod
 				continue
 			}
 		}
-		if r.table.Away(g.Shard) {
-			m.leave(i)
+		if r.isAway(g) {
+			m.around = append(m.around, missed{i: i, grant: g})
 			continue
 		}
 		byShard[g] = append(byShard[g], i)
@@ -59,7 +59,7 @@ type many struct {
 	gens []Gen
 
 	alone  []int    // positions to be read one by one, because something was out of the ordinary
-	around []int    // positions whose Redis is out of reach
+	around []missed // positions whose Redis is out of reach
 	sql    []missed // positions that only SQL can answer
 }
 
@@ -68,15 +68,6 @@ type missed struct {
 	i     int
 	grant *shards.Grant
 	tip   uint64
-}
-
-// leave puts off a position that has no permission.
-func (m *many) leave(i int) {
-	if m.table.Away(m.space.Shard(m.ids[i])) {
-		m.around = append(m.around, i)
-	} else {
-		m.alone = append(m.alone, i)
-	}
 }
 
 // aloneLimit is how many positions are read one by one at the same time.
@@ -100,24 +91,25 @@ func (m *many) readAround(ctx context.Context) {
 		return
 	}
 	found, err := m.rows(ctx, m.around)
-	for _, i := range m.around {
-		if m.errs[i] = err; err == nil {
-			a := answer{item: found[m.ids[i]], tier: model.TierSQL, bypass: true}
-			a.item.ID = m.ids[i]
-			if m.newerQueued(&a.item) {
-				m.alone = append(m.alone, i)
-				continue
-			}
-			m.docs[i] = a.doc()
+	for _, x := range m.around {
+		if m.errs[x.i] = err; err != nil {
+			continue
 		}
+		a := answer{item: found[m.ids[x.i]], tier: model.TierSQL, grant: x.grant, bypass: true}
+		a.item.ID = m.ids[x.i]
+		if !m.shows(x.grant, &a.item) {
+			m.alone = append(m.alone, x.i)
+			continue
+		}
+		m.docs[x.i] = m.settle(m.gens[x.i], &a, true)
 	}
 }
 
 // rows returns the rows of the positions' items by ID.
-func (m *many) rows(ctx context.Context, positions []int) (map[model.ID]model.Item, error) {
+func (m *many) rows(ctx context.Context, positions []missed) (map[model.ID]model.Item, error) {
 	ids := make([]model.ID, len(positions))
-	for k, i := range positions {
-		ids[k] = m.ids[i]
+	for k, x := range positions {
+		ids[k] = m.ids[x.i]
 	}
 	rows, err := m.store.GetMany(ctx, ids)
 	found := make(map[model.ID]model.Item, len(rows))
@@ -143,8 +135,10 @@ func (m *many) askL2(ctx context.Context, byShard map[*shards.Grant][]int) {
 		cmds = append(cmds, m.readCmd(ctx, g, ids))
 	}
 	if err := m.pipe.DoMany(ctx, cmds); err != nil {
-		for _, at := range byShard {
-			m.around = append(m.around, at...)
+		for g, at := range byShard {
+			for _, i := range at {
+				m.around = append(m.around, missed{i: i, grant: g})
+			}
 		}
 		return
 	}
@@ -180,11 +174,7 @@ func (m *many) readSQL(ctx context.Context) {
 	if len(m.sql) == 0 {
 		return
 	}
-	positions := make([]int, len(m.sql))
-	for k, x := range m.sql {
-		positions[k] = x.i
-	}
-	found, err := m.rows(ctx, positions)
+	found, err := m.rows(ctx, m.sql)
 	type moment struct {
 		grant *shards.Grant
 		tip   uint64

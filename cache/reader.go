@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -85,16 +86,16 @@ func (r *Reader) fetch(ctx context.Context, id model.ID, alone bool) (model.Doc,
 // settle makes the document of an answer, keeps it in L1, and sees to it that nobody joins a flight that
 // began before this read and may end after it with less.
 func (r *Reader) settle(gen Gen, a *answer, alone bool) model.Doc {
-	doc := a.doc()
-	if a.grant == nil || a.grant.SQL { // nobody would tell L1 of what others write
-		return doc
-	}
-	id := a.item.ID
-	if a.fill {
-		r.l1.Fill(id, gen, a.grant.Era, a.item.Version, doc.Body)
+	doc, id := a.doc(), a.item.ID
+	var era uint32
+	if !a.grant.SQL { // else nobody would tell L1 of what others write
+		era = a.grant.Era
+		if a.fill {
+			r.l1.Fill(id, gen, era, a.item.Version, doc.Body)
+		}
 	}
 	if now := r.l1.Begin(id).count; alone || now != gen.count {
-		r.flight.Forget(FlightKey{ID: id, Gen: now, Era: a.grant.Era})
+		r.flight.Forget(FlightKey{ID: id, Gen: now, Era: era})
 	}
 	return doc
 }
@@ -109,9 +110,9 @@ func (r *Reader) Current(ctx context.Context, id model.ID) (model.Item, error) {
 type answer struct {
 	item   model.Item
 	tier   model.Tier
-	grant  *shards.Grant // under which it was read; nil: Redis was out of reach
+	grant  *shards.Grant // under which it was read
 	fill   bool          // L1 may keep it
-	bypass bool
+	bypass bool          // Redis was out of reach
 }
 
 func (a *answer) doc() model.Doc {
@@ -123,60 +124,57 @@ func (a *answer) doc() model.Doc {
 	return doc
 }
 
-// lookup asks L2, the filter and SQL under one permission, and starts over if that ends meanwhile.
+// lookup asks L2, the filter and SQL under one permission, and starts over if that ends meanwhile. While
+// Redis does not answer it asks SQL alone, or waits until the shard has moved there.
 func (r *Reader) lookup(ctx context.Context, id model.ID) (answer, error) {
-	s := r.space.Shard(id)
+	s, deadline := r.space.Shard(id), time.Now().Add(shards.Patience)
 	var refused *shards.Grant
-	for range attempts {
+	for n := 0; n < attempts && time.Now().Before(deadline); {
 		g, err := r.permission(ctx, s, refused)
 		if err != nil {
 			return answer{}, err
-		}
-		if g == nil {
-			a, err := r.bypass(ctx, id)
-			if err != nil || !r.newerQueued(&a.item) {
-				return a, err
-			}
-			if g, err = r.table.AwaitGrant(ctx, s, refused, shards.Patience); err != nil {
-				return answer{}, err
-			}
 		}
 		a, err := r.lookupUnder(ctx, g, id)
 		switch {
 		case keyspace.Refused(err):
 			r.table.Doubt(g)
 			refused = g
+			n++
 		case isDown(err):
 			r.table.Poke()
-			if a, err = r.bypass(ctx, id); err != nil || !r.newerQueued(&a.item) {
+			a, err = r.bypass(ctx, g, id)
+			if err != nil || r.shows(g, &a.item) {
 				return a, err
 			}
-			refused = g
-		case err != nil:
-			return answer{}, err
-		case r.table.Holds(g):
-			return a, nil
+			pause(ctx, downPause)
+		case err != nil || r.table.Holds(g):
+			return a, err
+		default:
+			n++
 		}
 	}
 	return answer{}, model.NewUnavailable("the shard keeps moving", nil)
 }
 
-// permission returns the grant for a shard, waiting for one other than old while it moves; nil when the
-// shard's Redis is out of reach and the shard has not moved to SQL yet.
+// permission returns the grant for a shard, waiting for one other than old while it moves. Its Redis may
+// be out of reach: it is until the shard has moved to SQL.
 func (r *Reader) permission(ctx context.Context, s int, old *shards.Grant) (*shards.Grant, error) {
 	if g := r.table.Grant(s); g != nil && g != old {
-		if !g.SQL && r.table.Away(s) {
-			return nil, nil
-		}
 		return g, nil
 	}
 	return r.table.AwaitGrant(ctx, s, old, shards.Patience)
 }
 
+// isAway reports whether the Redis of a grant is known not to answer.
+func (r *Reader) isAway(g *shards.Grant) bool { return !g.SQL && r.table.Away(g.Shard) }
+
 // downError marks trouble with the connection to Redis, after which SQL is asked alone.
 type downError struct{ error }
 
 func (e downError) Unwrap() error { return e.error }
+
+// errAway says that Redis was not even asked.
+var errAway = downError{errors.New("cache: Redis is out of reach")}
 
 func isDown(err error) bool {
 	var down downError
@@ -185,20 +183,21 @@ func isDown(err error) bool {
 
 // bypass reads around Redis, in the moments before its shards move to SQL. Writes that are still queued
 // are invisible to it, so L1 keeps nothing.
-func (r *Reader) bypass(ctx context.Context, id model.ID) (answer, error) {
+func (r *Reader) bypass(ctx context.Context, g *shards.Grant, id model.ID) (answer, error) {
 	it, err := r.store.Get(ctx, id)
 	if err != nil {
 		return answer{}, err
 	}
 	it.ID = id
-	return answer{item: it, tier: model.TierSQL, bypass: true}, nil
+	return answer{item: it, tier: model.TierSQL, grant: g, bypass: true}, nil
 }
 
-// newerQueued reports whether this replica knows of a queued write that SQL does not show. Such a row is no
-// answer: the write will be in SQL once the shard has moved.
-func (r *Reader) newerQueued(row *model.Item) bool {
-	p, queued := r.overlay.Get(r.space.Shard(row.ID), row.ID)
-	return queued && p.Version > row.Version
+// shows reports whether a row that was read around Redis shows every queued write that this replica knows
+// of. If it does not it is no answer: the write will be in SQL once the shard has moved. What the replica
+// knew of is forgotten when the permission ends.
+func (r *Reader) shows(g *shards.Grant, row *model.Item) bool {
+	p, queued := r.overlay.Get(g.Shard, row.ID)
+	return (!queued || p.Version <= row.Version) && r.table.Holds(g)
 }
 
 func (r *Reader) lookupUnder(ctx context.Context, g *shards.Grant, id model.ID) (answer, error) {
@@ -206,6 +205,9 @@ func (r *Reader) lookupUnder(ctx context.Context, g *shards.Grant, id model.ID) 
 		row, err := r.store.Get(ctx, id)
 		row.ID = id
 		return answer{item: row, tier: model.TierSQL, grant: g}, err
+	}
+	if r.isAway(g) {
+		return answer{}, errAway
 	}
 	tip, entries, err := r.readL2(ctx, g, []model.ID{id})
 	if err != nil {

@@ -74,7 +74,9 @@ func (p *Producer) Write(ctx context.Context, w *model.Write) (res model.WriteRe
 	s := p.space.Shard(w.ID)
 	err = p.table.Under(ctx, s, func(g *shards.Grant) error {
 		if g.SQL {
-			res, err = p.direct.Write(ctx, s, g.Epoch, w)
+			if res, err = p.direct.Write(ctx, s, g.Epoch, w); err == nil {
+				p.observer.Wrote(g, &model.Item{ID: w.ID, Version: res.Version})
+			}
 			return err
 		}
 		res, err = p.queue(ctx, g, w)
