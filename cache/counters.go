@@ -59,8 +59,8 @@ func (c *Counters) Get(ctx context.Context, subjects []string) ([]map[string]int
 			}
 			found, err := c.patiently(ctx, s, names)
 			for k, i := range at {
-				if errs[i] = err; err == nil {
-					values[i] = found[k]
+				if values[i] = found[k]; found[k] == nil {
+					errs[i] = err
 				}
 			}
 			return nil
@@ -74,7 +74,8 @@ func (c *Counters) Get(ctx context.Context, subjects []string) ([]map[string]int
 // whether it is lost.
 const downPause = 100 * time.Millisecond
 
-// patiently reads subjects of one shard. When Redis goes, it waits until the shard has moved to SQL.
+// patiently reads subjects of one shard. When Redis goes, it waits until the shard has moved to SQL. What
+// it has not found when an error ends it is nil.
 func (c *Counters) patiently(ctx context.Context, s int, subjects []string) ([]map[string]int64, error) {
 	deadline := time.Now().Add(shards.Patience)
 	for {
@@ -84,48 +85,53 @@ func (c *Counters) patiently(ctx context.Context, s int, subjects []string) ([]m
 		}
 		pause(ctx, downPause)
 		if ctx.Err() != nil {
-			return nil, err
+			return found, err
 		}
 	}
 }
 
-// shard returns the counters of subjects of one shard.
-func (c *Counters) shard(ctx context.Context, s int, subjects []string) (found []map[string]int64, err error) {
-	err = c.table.Under(ctx, s, func(g *shards.Grant) error {
+// shard returns the counters of subjects of one shard, with an error those that were found all the same.
+func (c *Counters) shard(ctx context.Context, s int, subjects []string) ([]map[string]int64, error) {
+	found := make([]map[string]int64, len(subjects))
+	err := c.table.Under(ctx, s, func(g *shards.Grant) error {
+		clear(found)
+		read := c.fromRedis
 		if g.SQL {
-			found, err = c.fromSQL(ctx, g, subjects)
-		} else {
-			found, err = c.fromRedis(ctx, g, subjects)
+			read = c.fromSQL
 		}
-		if err == nil && !c.table.Holds(g) {
-			return model.ErrMoved // it may have been so no more: nothing is lost by reading again
+		err := read(ctx, g, subjects, found)
+		if !c.table.Holds(g) { // it may have been so no more: nothing is lost by reading again
+			clear(found)
+			if err == nil {
+				return model.ErrMoved
+			}
 		}
 		return err
 	})
 	return found, err
 }
 
-func (c *Counters) fromSQL(ctx context.Context, g *shards.Grant, subjects []string) ([]map[string]int64, error) {
+func (c *Counters) fromSQL(ctx context.Context, g *shards.Grant, subjects []string, found []map[string]int64) error {
 	totals, err := c.store.Totals(ctx, g.Shard, subjects)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if totals.Shard.Epoch != g.Epoch || !totals.Shard.AtSQL() {
-		return nil, model.ErrMoved
+		return model.ErrMoved
 	}
-	found := make([]map[string]int64, len(subjects))
 	for i, subject := range subjects {
 		found[i] = withoutZeros(totals.Values[subject])
 	}
 	c.metrics.counters.WithLabelValues(model.TierSQL.String()).Add(float64(len(subjects)))
-	return found, nil
+	return nil
 }
 
 // loads bounds how often one read loads a subject that is evicted again before it is read.
 const loads = 8
 
-func (c *Counters) fromRedis(ctx context.Context, g *shards.Grant, subjects []string) ([]map[string]int64, error) {
-	found := make([]map[string]int64, len(subjects))
+// fromRedis reads live totals, and makes those that are missing. What is hot is found even if they cannot
+// be made.
+func (c *Counters) fromRedis(ctx context.Context, g *shards.Grant, subjects []string, found []map[string]int64) error {
 	missing := make([]int, len(subjects))
 	for i := range missing {
 		missing[i] = i
@@ -137,7 +143,7 @@ func (c *Counters) fromRedis(ctx context.Context, g *shards.Grant, subjects []st
 		}
 		hot, err := c.read(ctx, g, names)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		var cold []int
 		var load []string
@@ -151,14 +157,14 @@ func (c *Counters) fromRedis(ctx context.Context, g *shards.Grant, subjects []st
 			c.metrics.counters.WithLabelValues(model.TierSQL.String()).Add(float64(len(cold)))
 		}
 		if len(cold) == 0 {
-			return found, nil
+			return nil
 		}
 		if err := c.Load(ctx, g, load); err != nil {
-			return nil, err
+			return err
 		}
 		missing = cold
 	}
-	return nil, model.NewUnavailable("the counters are evicted as soon as they are loaded", nil)
+	return model.NewUnavailable("the counters are evicted as soon as they are loaded", nil)
 }
 
 // read returns the live totals of the subjects, nil where they are not in Redis.
