@@ -117,7 +117,7 @@ func (c *collector) addIDs() {
 
 func (c *collector) addShards() {
 	c.gauge("zmsg_shards", "Shards there are.", func(s *snapshot) float64 { return float64(s.engine.table.Shards()) })
-	c.gauge("zmsg_shards_granted", "Shards that this replica is permitted to use in Redis now.",
+	c.gauge("zmsg_shards_granted", "Shards that this replica may use now, in Redis or in SQL.",
 		func(s *snapshot) float64 { return float64(s.engine.table.Granted()) })
 	c.gauge("zmsg_replicas", "Replicas that hold permissions, as last heard.",
 		func(s *snapshot) float64 { return float64(len(s.engine.table.Alive())) })

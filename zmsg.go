@@ -46,7 +46,7 @@ type Config struct {
 
 	Migrate         bool          `env:"MIGRATE" envDefault:"true" unit:"true|false" desc:"bring the database's schema up to date at start"`
 	StartTimeout    time.Duration `env:"START_TIMEOUT" envDefault:"60s" unit:"duration" desc:"longest wait for the database, the migrations and an ID window at start"`
-	DefaultStore    model.Store   `env:"DEFAULT_STORE" envDefault:"sync" unit:"sync|delayed" desc:"how writes are stored that do not say"`
+	DefaultStore    model.Store   `env:"DEFAULT_STORE" envDefault:"sync" unit:"sync|delayed" desc:"how writes of items are stored that do not say"`
 	MaxContentBytes int           `env:"MAX_CONTENT_BYTES" envDefault:"65536" unit:"bytes" desc:"largest content of an item"`
 }
 

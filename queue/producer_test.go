@@ -114,7 +114,7 @@ func TestP2_SynchronousWriteOutlivesTheLossOfRedis(t *testing.T) {
 }
 
 // A write that SQL refuses: its writer learns of it, whoever waits for others does not.
-func TestP5_AwaitTellsOfADeadLetter(t *testing.T) {
+func TestP7_AwaitTellsOfADeadLetter(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, journaled, func(sql *memory) {
 		sql.refuse = func(q *model.Queued) bool { return q.Item != nil && string(q.Item.Content) == `"poison"` }
@@ -132,7 +132,7 @@ func TestP5_AwaitTellsOfADeadLetter(t *testing.T) {
 }
 
 // So it is when the write is refused on its way from the journal.
-func TestP5_AwaitTellsOfADeadLetterOfTheJournal(t *testing.T) {
+func TestP7_AwaitTellsOfADeadLetterOfTheJournal(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, journaled, func(sql *memory) { sql.refuse = func(*model.Queued) bool { return true } })
 	id := r.inShard(2, 0)

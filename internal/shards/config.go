@@ -7,8 +7,8 @@ import (
 
 // Config of the Keeper.
 type Config struct {
-	Shards     int           `env:"QUEUE_SHARDS" envDefault:"64" unit:"shards" desc:"number of shards; fixed at the first start, another value later refuses to start"`
-	Permission time.Duration `env:"PERMISSION_TTL" envDefault:"3s" unit:"duration" desc:"how long a replica may use Redis without hearing from SQL that its epoch still holds; a new home waits as long"`
+	Shards     int           `env:"QUEUE_SHARDS" envDefault:"64" unit:"shards" desc:"number of shards of items; counters have a quarter as many of their own; fixed at the first start, another value later refuses to start"`
+	Permission time.Duration `env:"PERMISSION_TTL" envDefault:"3s" unit:"duration" desc:"how long a replica may use a shard without hearing from SQL that its epoch still holds; a new home waits as long for a replica that says nothing; Redis counts as lost after half of it"`
 }
 
 // Validate reports everything that is wrong with c, each by the name of its variable.
