@@ -68,15 +68,20 @@ func (d *DeadLetters) Retry(ctx context.Context, id int64) error {
 	}
 }
 
-// evictions is how often it is tried to drop an item whose row has just changed from the caches.
+// evictions is how often it is tried to drop an item from the caches.
 const evictions = 3
 
-// retryItem stores the item's row. The caches, which know the item without that write, must forget it.
+// retryItem stores the item's row. The caches, which know the item without that write, must forget it. They do
+// so before, too: if this process ends in between, a filter that has never heard of the item would go on to say
+// that there is none.
 func (d *DeadLetters) retryItem(ctx context.Context, l *model.DeadLetter) error {
 	item := l.Write.Item.ID
 	s := d.space.Shard(item)
 	if g := d.table.Grant(s); g == nil || (!g.SQL && d.table.Away(s)) {
 		return model.NewUnavailable("the item's shard moves, or its cache is out of reach: nothing was done", nil)
+	}
+	if err := d.evict(ctx, s, item); err != nil {
+		return model.NewUnavailable("the item's cache does not answer: nothing was done", err)
 	}
 	applied, err := d.letters.RetryItem(ctx, l.ID)
 	if err != nil {
@@ -85,6 +90,14 @@ func (d *DeadLetters) retryItem(ctx context.Context, l *model.DeadLetter) error 
 	if !applied {
 		return &model.Error{Kind: model.Conflict, Message: "the item has been written since"}
 	}
+	if err := d.evict(ctx, s, item); err != nil {
+		return model.NewUnavailable("the write is stored, but caches may still show the item as it was before", err)
+	}
+	return nil
+}
+
+// evict drops an item of shard s from the caches.
+func (d *DeadLetters) evict(ctx context.Context, s int, item model.ID) (err error) {
 	for range evictions {
 		if g := d.table.Grant(s); g != nil && g.SQL {
 			return nil // nothing is cached, nor trusted later of what was
@@ -93,7 +106,7 @@ func (d *DeadLetters) retryItem(ctx context.Context, l *model.DeadLetter) error 
 			return nil
 		}
 	}
-	return model.NewUnavailable("the write is stored, but caches may still show the item as it was before", err)
+	return err
 }
 
 // retryCount makes the change anew. Its key keeps it from being made twice if it is not known whether it was

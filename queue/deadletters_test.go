@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -67,13 +68,21 @@ func TestRetryOfAnItem(t *testing.T) {
 	if err := d.Retry(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if row, _ := r.sql.Get(t.Context(), q.Item.ID); row.Version != q.Version || len(e.evicted) != 1 || e.evicted[0] != q.Item.ID {
+	if row, _ := r.sql.Get(t.Context(), q.Item.ID); row.Version != q.Version || !slices.Equal(e.evicted, []model.ID{q.Item.ID, q.Item.ID}) {
 		t.Errorf("stored %+v, evicted %v", row, e.evicted)
 	}
 	wantError(t, d.Retry(t.Context(), id), model.NotFound, "no such dead letter")
 
+	other := itemLetter(r, 1, model.NewVersion(1, 2))
+	id = r.bury(other)
 	e.failures = evictions
-	wantError(t, d.Retry(t.Context(), r.bury(itemLetter(r, 1, model.NewVersion(1, 2)))), model.Unavailable, "the write is stored, but")
+	wantError(t, d.Retry(t.Context(), id), model.Unavailable, "nothing was done")
+	if row, _ := r.sql.Get(t.Context(), other.Item.ID); row.Version != 0 {
+		t.Errorf("stored %+v, which the filter would deny", row)
+	}
+	d.letters = cutter{d.letters, e}
+	wantError(t, d.Retry(t.Context(), id), model.Unavailable, "the write is stored, but")
+	d.letters = letters{r.sql}
 
 	r.sql.mu.Lock()
 	r.sql.rows[q.Item.ID] = model.Item{ID: q.Item.ID, Version: q.Version + 1}
@@ -83,6 +92,20 @@ func TestRetryOfAnItem(t *testing.T) {
 	if _, err := d.Get(t.Context(), id); err != nil {
 		t.Errorf("the letter is gone: %v", err)
 	}
+}
+
+// cutter loses the caches once the item is stored.
+type cutter struct {
+	Letters
+	e *evictor
+}
+
+func (c cutter) RetryItem(ctx context.Context, id int64) (bool, error) {
+	applied, err := c.Letters.RetryItem(ctx, id)
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	c.e.failures = evictions
+	return applied, err
 }
 
 // Without Redis an item may be retried once SQL stands in for it: until then it is not known who serves it.
