@@ -43,6 +43,33 @@ type counting struct {
 	reads    atomic.Int64
 	slowest  atomic.Int64 // longest time from the first try to the answer
 	keys     atomic.Int64
+	writing  pace
+	reading  pace
+}
+
+// pace is how steadily something succeeds.
+type pace struct {
+	mu      sync.Mutex
+	last    time.Time // of the last success; zero before the first
+	longest time.Duration
+}
+
+// hit notes a success.
+func (p *pace) hit() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if !p.last.IsZero() {
+		p.longest = max(p.longest, now.Sub(p.last))
+	}
+	p.last = now
+}
+
+// gap returns the longest time that passed between two successes.
+func (p *pace) gap() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.longest.Round(time.Millisecond)
 }
 
 // countUnderLoad starts writers and readers, which end before the test does.
@@ -77,11 +104,17 @@ func (c *counting) write(ctx context.Context, random *rand.Rand) {
 		}
 		tl.acked.Add(delta)
 		c.answered.Add(1)
+		c.writing.hit()
 		if random.IntN(10) == 0 {
 			c.increment(tl, delta, key, random)
 		}
+		<-time.After(thinkTime)
 	}
 }
+
+// thinkTime is the pause of a client between two requests. Without it a test would spend its time on
+// draining what it has queued.
+const thinkTime = 2 * time.Millisecond
 
 // giveUp is how long one request is repeated.
 const giveUp = 40 * time.Second
@@ -139,6 +172,8 @@ func (c *counting) read(ctx context.Context, random *rand.Rand) {
 			return
 		}
 		c.reads.Add(1)
+		c.reading.hit()
+		<-time.After(thinkTime)
 	}
 }
 
@@ -170,7 +205,8 @@ func (c *counting) wantExact(w *world) {
 	if c.reads.Load() == 0 || c.answered.Load() == 0 {
 		c.t.Error("nothing was read or written")
 	}
-	c.t.Logf("%d increments, %d reads; slowest answer %v", c.answered.Load(), c.reads.Load(), time.Duration(c.slowest.Load()).Round(time.Millisecond))
+	c.t.Logf("%d increments, %d reads; slowest answer %v, longest pause %v, of reads %v", c.answered.Load(), c.reads.Load(),
+		time.Duration(c.slowest.Load()).Round(time.Millisecond), c.writing.gap(), c.reading.gap())
 }
 
 // counters returns all counters in SQL.
