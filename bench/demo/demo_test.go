@@ -214,7 +214,7 @@ func TestReport_PrintsWhatItCounted(t *testing.T) {
 	if n := r.print(); n != shownMismatches+5 {
 		t.Errorf("%d mismatches", n)
 	}
-	for _, want := range []string{"l1", "75.0%", "25.0%", "2.00", "SQL, item 10: is wrong", "15 mismatches"} {
+	for _, want := range []string{"l1", "75.0%", "25.0%", "2.00", "SQL, item 10: is wrong", "15 mismatches", "15 in SQL"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the summary lacks %q:\n%s", want, out.String())
 		}

@@ -22,6 +22,7 @@ type report struct {
 
 	mu         sync.Mutex
 	mismatches int
+	places     map[string]int // where they were found
 	shown      []string
 	unknown    int            // outcomes that were unknown at first
 	reasons    map[string]int // why, by status or error
@@ -45,7 +46,7 @@ type phaseResult struct {
 func newReport(out io.Writer) *report {
 	return &report{
 		out: out, start: time.Now(),
-		reasons: map[string]int{}, latencies: map[string][]time.Duration{}, tiers: map[string]int{},
+		places: map[string]int{}, reasons: map[string]int{}, latencies: map[string][]time.Duration{}, tiers: map[string]int{},
 	}
 }
 
@@ -66,6 +67,7 @@ func (r *report) mismatch(where string, id model.ID, format string, args ...any)
 func (r *report) wrong(where, what, format string, args ...any) {
 	r.mu.Lock()
 	r.mismatches++
+	r.places[where]++
 	shown := len(r.shown) < shownMismatches
 	line := ""
 	if shown {
@@ -154,6 +156,9 @@ func (r *report) print() int {
 	_ = w.Flush() // As for all printing: there is nobody to tell.
 	r.printCounted()
 	_, _ = fmt.Fprintf(r.out, "\n%d outcomes were unknown at first %v\n%d mismatches\n", r.unknown, r.reasons, r.mismatches)
+	for _, where := range slices.Sorted(maps.Keys(r.places)) {
+		_, _ = fmt.Fprintf(r.out, "  %d in %s\n", r.places[where], where)
+	}
 	for _, m := range r.shown {
 		_, _ = fmt.Fprintln(r.out, " ", m)
 	}
