@@ -92,18 +92,20 @@ func (f *Feeds) Tombstones(ctx context.Context, olderThan time.Time, after model
 	return found, translate(err)
 }
 
-// removeTombstones locks in the order of IDs, as the drain does, so that the two cannot deadlock.
+// removeTombstones locks in the order of IDs, as the drain does, so that the two cannot deadlock. The tombstone of
+// an item that has a dead letter stays: a retry of that older write must find that it was deleted since.
 const removeTombstones = `
 WITH old AS (
 	SELECT feeds.id
 	FROM feeds JOIN unnest($1::bigint[], $2::bigint[]) AS t (id, version) USING (id, version)
-	WHERE deleted
+	WHERE deleted AND NOT EXISTS (SELECT FROM dead_letters AS l WHERE l.kind = 'item' AND l.key = feeds.id::text)
 	ORDER BY feeds.id
 	FOR UPDATE OF feeds
 )
 DELETE FROM feeds USING old WHERE feeds.id = old.id`
 
-// RemoveTombstones removes those rows that have not been written since, and tells how many.
+// RemoveTombstones removes those rows that have not been written since and whose items have no dead letters,
+// and tells how many.
 func (f *Feeds) RemoveTombstones(ctx context.Context, tombstones []model.Tombstone) (int64, error) {
 	ids := make([]int64, len(tombstones))
 	versions := make([]int64, len(tombstones))

@@ -13,6 +13,7 @@ import (
 var letterTests = []test{
 	{"DeadLetters/DamagedEntry", damagedEntry},
 	{"DeadLetters/RetryItem", retriesItem},
+	{"DeadLetters/Tombstone", keepsTombstoneOfLetter},
 	{"DeadLetters/ListAndDiscard", listsAndDiscards},
 }
 
@@ -124,6 +125,29 @@ func retriesItem(t *testing.T, r Repo) {
 	store(t, r, item(3, 1, 7)) // the same write, by another way
 	retry("3", true, 0)
 	retry("s\uFFFD/m", false, model.Invalid) // not an item
+}
+
+// However old a dead letter is, its retry does not bring back an item that was deleted after it.
+func keepsTombstoneOfLetter(t *testing.T, r Repo) {
+	refuse(t, r, "feeds", "NEW.id = 2")
+	a := applied(t, r, &model.Batch{Writes: puts(item(2, 1, 8))})
+	accept(t, r)
+	store(t, r, tombstone(2, 1, 9), tombstone(3, 1, 7))
+	gone := []model.Tombstone{{ID: 2, Version: 9}, {ID: 3, Version: 7}}
+	if n, err := r.Tombstones.RemoveTombstones(t.Context(), gone); err != nil || n != 1 {
+		t.Fatalf("removed %d, %v", n, err)
+	}
+	wantItem(t, r, tombstone(2, 1, 9))
+	letter := a.DeadLetters[0].ID
+	if again, err := r.Retries.RetryItem(t.Context(), letter); again || err != nil {
+		t.Errorf("the older write was made: %v, %v", again, err)
+	}
+	if _, err := r.Retries.Discard(t.Context(), letter); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.Tombstones.RemoveTombstones(t.Context(), gone); err != nil || n != 1 {
+		t.Errorf("without the letter: removed %d, %v", n, err)
+	}
 }
 
 func listsAndDiscards(t *testing.T, r Repo) {
