@@ -178,6 +178,14 @@ func (b *Backlog) wait() (done func()) {
 	return func() { b.waiting.Add(-1) }
 }
 
+// admit is wait for somebody who writes to SQL itself, where writes wait for each other. It refuses one too many.
+func (b *Backlog) admit() (done func(), err error) {
+	if b.waiting.Load() >= int64(b.cfg.MaxWaiting) {
+		return nil, errFull(nil)
+	}
+	return b.wait(), nil
+}
+
 // Waiting returns how many synchronous writes of this process wait for their commit.
 func (b *Backlog) Waiting() int64 { return b.waiting.Load() }
 

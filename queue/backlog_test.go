@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,6 +196,65 @@ func TestP8_WaitingWritesAreBounded(t *testing.T) {
 	}
 	if store, err := r.producer.Ready(model.StoreSync); store != model.StoreSync || err != nil {
 		t.Errorf("%v, %v", store, err)
+	}
+}
+
+// watched is a database that sees whether those who write to it are counted.
+type watched struct {
+	Direct
+	b         *Backlog
+	uncounted atomic.Int64
+}
+
+func (w *watched) note() {
+	if w.b.Waiting() == 0 {
+		w.uncounted.Add(1)
+	}
+}
+
+func (w *watched) Write(ctx context.Context, shard int, epoch int64, write *model.Write) (model.WriteResult, error) {
+	w.note()
+	return w.Direct.Write(ctx, shard, epoch, write)
+}
+
+func (w *watched) Count(ctx context.Context, shard int, epoch int64, counts []model.Count) ([]model.CountResult, error) {
+	w.note()
+	return w.Direct.Count(ctx, shard, epoch, counts)
+}
+
+func (w *watched) Remember(ctx context.Context, shard int, epoch int64, key string, result []byte) ([]byte, bool, error) {
+	w.note()
+	return w.Direct.Remember(ctx, shard, epoch, key, result)
+}
+
+// While Redis is lost all writes wait in SQL, whatever they ask for: as many as may wait, and no more.
+func TestP8_WritesToSQLAreBounded(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, journaled)
+	if err := r.redis.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("SQL is the home", func() bool { return r.table.AtSQL() == testShards })
+	sql := &watched{Direct: r.direct, b: r.backlog}
+	r.producer.direct, r.counts.direct = sql, sql
+	all := func() (errs []error) {
+		_, err := r.producer.Write(t.Context(), &model.Write{ID: r.inShard(0, 0), AuthorID: 9, Kind: "post", Content: []byte(`"x"`)})
+		_, _, err2 := r.producer.Remember(t.Context(), "key", []byte("result"))
+		_, errs = r.counts.Count(t.Context(), []model.Count{add("a", "likes", 1)})
+		return append(errs, err, err2)
+	}
+	r.backlog.waiting.Add(100) // as the rig is configured
+	for _, err := range all() {
+		wantError(t, err, model.Unavailable, "the queue is full")
+	}
+	r.backlog.waiting.Add(-100)
+	for _, err := range all() {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if sql.uncounted.Load() != 0 || r.backlog.Waiting() != 0 {
+		t.Errorf("%d writes were not counted, %d wait", sql.uncounted.Load(), r.backlog.Waiting())
 	}
 }
 

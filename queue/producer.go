@@ -74,14 +74,26 @@ func (p *Producer) Write(ctx context.Context, w *model.Write) (res model.WriteRe
 	s := p.space.Shard(w.ID)
 	err = p.table.Under(ctx, s, func(g *shards.Grant) error {
 		if g.SQL {
-			if res, err = p.direct.Write(ctx, s, g.Epoch, w); err == nil {
-				p.observer.Wrote(g, &model.Item{ID: w.ID, Version: res.Version})
-			}
-			return err
+			res, err = p.commit(ctx, g, w)
+		} else {
+			res, err = p.queue(ctx, g, w)
 		}
-		res, err = p.queue(ctx, g, w)
 		return err
 	})
+	return res, err
+}
+
+// commit makes a write in SQL.
+func (p *Producer) commit(ctx context.Context, g *shards.Grant, w *model.Write) (model.WriteResult, error) {
+	done, err := p.backlog.admit()
+	if err != nil {
+		return model.WriteResult{}, err
+	}
+	defer done()
+	res, err := p.direct.Write(ctx, g.Shard, g.Epoch, w)
+	if err == nil {
+		p.observer.Wrote(g, &model.Item{ID: w.ID, Version: res.Version})
+	}
 	return res, err
 }
 
@@ -310,6 +322,11 @@ func (p *Producer) Remember(ctx context.Context, key string, result []byte) (sto
 	s := p.space.ShardOfKey(key)
 	err = p.table.Under(ctx, s, func(g *shards.Grant) error {
 		if g.SQL {
+			var done func()
+			if done, err = p.backlog.admit(); err != nil {
+				return err
+			}
+			defer done()
 			stored, replayed, err = p.direct.Remember(ctx, s, g.Epoch, key, result)
 			return err
 		}

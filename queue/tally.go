@@ -54,6 +54,11 @@ func (t *tally) fail(list []int, err error) {
 
 // commit makes the changes in SQL.
 func (t *tally) commit(ctx context.Context, g *shards.Grant) error {
+	done, err := t.backlog.admit()
+	if err != nil {
+		return err
+	}
+	defer done()
 	list := make([]model.Count, len(t.todo))
 	for k, i := range t.todo {
 		list[k] = t.counts[i]
