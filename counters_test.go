@@ -184,8 +184,14 @@ func (c *counting) awaitAnswers(n int64) {
 	eventually(c.t, giveUp, "increments are answered", func() bool { return c.answered.Load() >= want })
 }
 
+// storage is what the replicas of a test share.
+type storage interface {
+	awaitDrained(t *testing.T)
+	counters(t *testing.T) map[model.Counter]int64
+}
+
 // wantExact checks every counter on every replica, and, once the queue is empty, in SQL.
-func (c *counting) wantExact(w *world) {
+func (c *counting) wantExact(w storage) {
 	c.t.Helper()
 	for _, r := range c.replicas() {
 		for _, tl := range c.tallies {
