@@ -20,6 +20,7 @@ type worker struct {
 	signal   chan struct{}
 	perShard int // how many writes to ask one shard for, after the sizes seen
 	writes   int // that the last round committed, of items and of counters
+	refused  int // shards that the last round found elsewhere, or in the hands of another transaction
 
 	mu    sync.Mutex // guards what is below
 	dirty map[int]struct{}
@@ -197,7 +198,8 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// finish drains what is left at the end of the process.
+// finish drains what is left at the end of the process. Shards may still be in the hands of a transaction of the
+// round that was ended: the database takes a moment to notice.
 func (w *worker) finish(ctx context.Context) error {
 	for {
 		for s := range w.table.Shards() {
@@ -205,8 +207,16 @@ func (w *worker) finish(ctx context.Context) error {
 				w.wake(s)
 			}
 		}
-		if err := w.round(ctx, w.take()); err != nil || w.writes == 0 {
+		if err := w.round(ctx, w.take()); err != nil || w.writes+w.refused == 0 {
 			return err
+		}
+		if w.writes > 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(retryFirst):
 		}
 	}
 }
@@ -215,7 +225,7 @@ func (w *worker) finish(ctx context.Context) error {
 // more than one round takes are woken again.
 func (w *worker) round(ctx context.Context, list []int) error {
 	began := time.Now()
-	w.writes = 0
+	w.writes, w.refused = 0, 0
 	batch, err := w.read(ctx, list)
 	if err != nil {
 		return err
@@ -262,6 +272,7 @@ func (w *worker) commit(ctx context.Context, b *batch) error {
 			return err
 		}
 		b.drop(applied.Refused)
+		w.refused += len(applied.Refused)
 		for _, s := range applied.Refused { // not at once: its other drainer, or its next epoch, takes a moment
 			w.wakeLater(s, math.MaxInt64)
 		}
