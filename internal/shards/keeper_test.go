@@ -77,6 +77,28 @@ func TestLossOfStateOpensANewEpoch(t *testing.T) {
 	}
 }
 
+// Before the first epoch nobody has used an idempotency key: none need be looked up in SQL, which may be away.
+func TestKeysAreLookedUpFromTheSecondEpochOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testenv.RedisOptions{})
+	a := w.replica(t, "a")
+	a.KeyCheck = time.Hour
+	a.start(t)
+	for epoch := int64(1); epoch <= 2; epoch++ {
+		want := epoch > 1
+		a.awaitEpoch(t, epoch)
+		for s := range testShards {
+			got, err := a.Redis.Client().HExists(t.Context(), a.Space.Meta(s), "kc").Result()
+			if err != nil || got != want {
+				t.Errorf("epoch %d of shard %d: keys are looked up: %v, %v", epoch, s, got, err)
+			}
+		}
+		if _, err := w.redis.Do(t.Context(), "FLUSHALL"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Missed events are no loss of state: the shard is entered anew, in the same epoch and a later era.
 func TestDoubtWithoutLossEntersTheSameEpochAnew(t *testing.T) {
 	t.Parallel()

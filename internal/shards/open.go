@@ -184,7 +184,7 @@ func (k *Keeper) openOne(ctx context.Context, sh *model.Shard) error {
 	}
 	keys := []string{k.Space.Meta(sh.Shard), k.Space.Queue(sh.Shard), k.Space.Events(sh.Shard), k.Space.Gen(sh.Shard)}
 	cmd := sc.Cmd(ctx, keyspace.Open, keys, sh.Epoch, keyspace.Hex(position), k.Space.Prefix(sh.Shard),
-		k.Entries.Value.Milliseconds(), k.Entries.Deletion.Milliseconds(), int64(k.KeyCheck/time.Second))
+		k.Entries.Value.Milliseconds(), k.Entries.Deletion.Milliseconds(), int64(k.keyCheck(sh)/time.Second))
 	if err := k.Redis.Client().Process(ctx, cmd); err != nil {
 		return fmt.Errorf("opening script: %w", err)
 	}
@@ -222,3 +222,13 @@ func (k *Keeper) refused(ctx context.Context, shards []model.Shard) error {
 // putOff lets the next attempt wait: every attempt has an epoch of its own, and every claim makes direct
 // writes wait. Requests that look for a shard poke the Keeper much more often.
 func (k *Keeper) putOff() { k.claimFrom = time.Now().Add(k.cfg.Permission / 10) }
+
+// keyCheck returns for how long keys that Redis does not know are looked up in SQL after the opening. In the
+// first epoch of a shard nobody has used one yet. Lookups would make every request with a key wait for SQL, and
+// fail while that is away.
+func (k *Keeper) keyCheck(sh *model.Shard) time.Duration {
+	if sh.Epoch == 1 {
+		return 0
+	}
+	return k.KeyCheck
+}
