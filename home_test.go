@@ -79,38 +79,63 @@ func (e *everything) wantExact() {
 	}
 }
 
-// Redis dies under load, stays away, and comes back with all that it had, with what it had a while ago,
-// or with nothing. What it has lost, the replicas still know.
-func TestP9_RedisKilledAndRestarted(t *testing.T) {
-	t.Parallel()
-	kinds := []struct {
-		name  string
-		redis testenv.RedisOptions
-		save  bool // a file is written in between, and is what the restarted server reads
-	}{
-		{"WithItsFile", testenv.RedisOptions{AppendOnly: true}, false},
-		{"WithAnOlderFile", testenv.RedisOptions{}, true},
-		{"Empty", testenv.RedisOptions{}, false},
-	}
-	for _, kind := range kinds {
-		t.Run(kind.name, func(t *testing.T) {
+// memories are what a Redis that is killed comes back with.
+var memories = []struct {
+	name  string
+	redis testenv.RedisOptions
+	save  bool // a file is written after a while, and is what every restarted server reads
+}{
+	{"WithItsFile", testenv.RedisOptions{AppendOnly: true}, false},
+	{"WithAnOlderFile", testenv.RedisOptions{}, true},
+	{"Empty", testenv.RedisOptions{}, false},
+}
+
+// eachMemory runs a test with every kind of memory, under load.
+func eachMemory(t *testing.T, test func(e *everything)) {
+	t.Helper()
+	for _, m := range memories {
+		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			w := &world{dsn: testenv.DB(t), redis: testenv.NewRedis(t, kind.redis)}
+			w := &world{dsn: testenv.DB(t), redis: testenv.NewRedis(t, m.redis)}
 			e := loaded(t, w, w.open(t), w.open(t))
-			if kind.save {
+			if m.save {
 				_, err := w.redis.Do(t.Context(), "SAVE")
 				must(t, err)
 				e.more()
 			}
-			must(t, w.redis.Kill())
-			e.awaitInSQL(allShards)
-			e.more()
-			must(t, w.redis.Start(t.Context()))
+			test(e)
 			e.awaitInSQL(0)
 			e.more()
 			e.wantExact()
 		})
 	}
+}
+
+// Redis dies under load, stays away, and comes back with all that it had, with what it had a while ago,
+// or with nothing. What it has lost, the replicas still know.
+func TestP9_RedisKilledAndRestarted(t *testing.T) {
+	t.Parallel()
+	eachMemory(t, func(e *everything) {
+		must(e.T, e.redis.Kill())
+		e.awaitInSQL(allShards)
+		e.more()
+		must(e.T, e.redis.Start(e.Context()))
+	})
+}
+
+// Redis is killed again and again, also while the replicas are still busy with its last return.
+func TestP9_RepeatedLosses(t *testing.T) {
+	t.Parallel()
+	eachMemory(t, func(e *everything) {
+		for range 5 {
+			up, down := rand.N(1500*time.Millisecond), rand.N(1500*time.Millisecond)
+			e.Logf("up for %v, down for %v", up, down)
+			<-time.After(up)
+			must(e.T, e.redis.Kill())
+			<-time.After(down)
+			must(e.T, e.redis.Start(e.Context()))
+		}
+	})
 }
 
 // A Redis that hangs is left as one that is dead, and its old connections, which go on where they stopped,
@@ -125,24 +150,6 @@ func TestP9_RedisStalls(t *testing.T) {
 	e.more()
 	<-time.After(time.Until(stalled.Add(5 * time.Second)))
 	must(t, w.redis.Resume())
-	e.awaitInSQL(0)
-	e.more()
-	e.wantExact()
-}
-
-// Redis is killed again and again, also while the replicas are still busy with its last return.
-func TestP9_RepeatedLosses(t *testing.T) {
-	t.Parallel()
-	w := &world{dsn: testenv.DB(t), redis: testenv.NewRedis(t, testenv.RedisOptions{AppendOnly: true})}
-	e := loaded(t, w, w.open(t), w.open(t))
-	for range 5 {
-		up, down := rand.N(1500*time.Millisecond), rand.N(1500*time.Millisecond)
-		t.Logf("up for %v, down for %v", up, down)
-		<-time.After(up)
-		must(t, w.redis.Kill())
-		<-time.After(down)
-		must(t, w.redis.Start(t.Context()))
-	}
 	e.awaitInSQL(0)
 	e.more()
 	e.wantExact()
