@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -220,11 +221,19 @@ func (d *Drainer) trimmed(g *shards.Grant, v model.Version) {
 // refresh reads the positions of shards whose batch was refused: another drainer was there, or the
 // epoch has changed, which the Keeper will notice too.
 func (d *Drainer) refresh(ctx context.Context) error {
+	d.mu.Lock()
+	before := maps.Clone(d.marks)
+	d.mu.Unlock()
 	all, err := d.positions.All(ctx)
 	if err != nil {
 		return err
 	}
 	for _, sh := range all {
+		if m := before[sh.Shard]; m.epoch == sh.Epoch && sh.Position < m.position {
+			d.log.Error("the database stands before where it stood: it has lost commits; the shard is opened anew",
+				zap.Int("shard", sh.Shard), zap.Stringer("stood", m.position), zap.Stringer("stands", sh.Position))
+			d.table.Forgot(sh.Shard, sh.Epoch)
+		}
 		d.committed(sh.Shard, sh.Epoch, sh.Position, sh.Skipped)
 	}
 	d.table.Poke()

@@ -45,6 +45,8 @@ func (k *Keeper) judge(ctx context.Context, sh model.Shard, alive []string) (ver
 		return keep, ""
 	case sh.Home != seen.process:
 		return k.target(seen, lost)
+	case k.Table.hasForgotten(sh.Shard, sh.Epoch):
+		return openIt, seen.process
 	case k.Table.rows[sh.Shard].grant.Load() != nil:
 		return keep, ""
 	case !k.Table.isDoubted(sh.Shard):

@@ -44,12 +44,15 @@ type row struct {
 
 	mu       sync.Mutex
 	era      uint32
+	heard    int64         // epoch as last heard, ready or not
 	epoch    int64         // served, by SQL's word; 0: none is ready
 	home     string        // as last heard, ready or not
-	position model.Version // SQL's, as last heard
+	told     model.Version // SQL's position, as the last heartbeat told
+	position model.Version // the same, or what was released since
 	skipped  model.Version // position of the last round that left something out, as last heard
 	released model.Version
 	doubted  bool          // a script refused the current grant
+	forgot   int64         // epoch in which SQL was found to have lost commits; 0: none
 	changed  chan struct{} // closed and replaced when released or grant changes
 }
 
@@ -129,6 +132,24 @@ func (t *Table) Doubt(g *Grant) {
 	}
 	r.mu.Unlock()
 	t.Poke()
+}
+
+// Forgot says that SQL stands before what it has said in the epoch: a standby has taken over that lacks the last
+// commits. What Redis holds, released or total, does not go with that any more: the Keeper opens another epoch.
+func (t *Table) Forgot(s int, epoch int64) {
+	r := &t.rows[s]
+	r.mu.Lock()
+	r.forgot = epoch
+	r.mu.Unlock()
+	t.Poke()
+}
+
+// hasForgotten reports whether Forgot was told of this epoch.
+func (t *Table) hasForgotten(s int, epoch int64) bool {
+	r := &t.rows[s]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.forgot == epoch
 }
 
 // Poke makes the Keeper look now.
@@ -317,6 +338,13 @@ func (t *Table) heard(sh model.Shard) *Grant {
 	r := &t.rows[sh.Shard]
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	switch {
+	case sh.Epoch != r.heard:
+		r.heard, r.position = sh.Epoch, 0 // what an earlier epoch had reached may be lost
+	case sh.Position < r.told:
+		r.forgot = sh.Epoch
+	}
+	r.told = sh.Position
 	r.position = max(r.position, sh.Position)
 	r.skipped = max(r.skipped, sh.Skipped)
 	r.epoch, r.home = 0, sh.Home

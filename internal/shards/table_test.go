@@ -90,11 +90,35 @@ func TestTableHeardEndsGrantsOfOtherEpochsOnly(t *testing.T) {
 	if table.heard(model.Shard{Shard: 0, Epoch: 2, Ready: true, Position: 3}) != nil {
 		t.Error("there was no permission to end")
 	}
-	if got := table.Position(0); got != 5 {
-		t.Errorf("the position fell to %d", got)
+	if got := table.Position(0); got != 3 {
+		t.Errorf("the position is %d, and SQL says 3", got)
 	}
 	if !table.Holds(second) {
 		t.Error("another shard lost its permission")
+	}
+}
+
+// Within an epoch SQL's position rises, or SQL has lost commits. A heartbeat may be older than a release.
+func TestTableNoticesThatSQLHasForgotten(t *testing.T) {
+	t.Parallel()
+	table := newTestTable(1)
+	g := enter(table, 0, 1)
+	tell := func(epoch int64, position model.Version) {
+		table.heard(model.Shard{Shard: 0, Epoch: epoch, Ready: true, Position: position})
+	}
+	tell(1, 5)
+	table.Released(g, 9)
+	tell(1, 7)
+	if got := table.Position(0); got != 9 || table.hasForgotten(0, 1) {
+		t.Errorf("position %d, forgotten: %v", got, table.hasForgotten(0, 1))
+	}
+	tell(1, 6)
+	if !table.hasForgotten(0, 1) || table.hasForgotten(0, 2) {
+		t.Error("it fell unnoticed")
+	}
+	tell(2, 6)
+	if got := table.Position(0); got != 6 || table.hasForgotten(0, 2) {
+		t.Errorf("in another epoch: position %d, forgotten: %v", got, table.hasForgotten(0, 2))
 	}
 }
 

@@ -9,7 +9,8 @@ local m = redis.call('HMGET', KEYS[1], 'epoch', 'rel', 'kc')
 local cur, rel = tonumber(m[1] or 0), m[2] or '0000000000000000'
 local epoch, to = tonumber(ARGV[1]), ARGV[2]
 if cur > epoch then return 'newer' end
-if cur == epoch then return 'ok' end
+-- Sent twice; but if SQL has forgotten this epoch, and came to it again, it was opened at another position.
+if cur == epoch then return rel == to and 'ok' or 'newer' end
 local function version(id)
   local e, s = id:match('(%d+)-(%d+)')
   return string.format('%06x%010x', e, s)
