@@ -18,8 +18,9 @@ import (
 // the time SQL is asked. The newer version of an item wins.
 //
 // The overlay is whole only while the replica follows every shard, so the list starts over when a
-// permission ends meanwhile. Shards whose Redis is out of reach are listed from SQL alone, unless this
-// replica knows of queued writes there: then the list waits until the shard has moved to SQL with them.
+// permission ends meanwhile. Shards whose Redis is out of reach are listed from SQL alone, unless the list
+// is to be exact, or this replica knows of queued writes there: then it waits until the shard has moved to
+// SQL with them.
 func (r *Reader) List(ctx context.Context, authors []model.ID, before model.ID, limit int, exact bool) (model.Page, error) {
 	deadline := time.Now().Add(shards.Patience)
 	for n := 0; n < attempts && time.Now().Before(deadline); {
@@ -31,6 +32,8 @@ func (r *Reader) List(ctx context.Context, authors []model.ID, before model.ID, 
 		switch {
 		case !r.holdAll(grants):
 			n++
+		case isDown(err) && r.table.SQLDown():
+			return model.Page{}, model.NewUnavailable("neither the queue nor the database can be reached", err)
 		case isDown(err):
 			r.table.Poke()
 			pause(ctx, downPause)
@@ -50,7 +53,7 @@ func (r *Reader) listOnce(ctx context.Context, grants []*shards.Grant, authors [
 	if err == nil {
 		page, err = r.listUnder(ctx, grants, authors, before, limit)
 	}
-	if isDown(err) && len(r.overlay.ByAuthors(authors, before)) == 0 {
+	if isDown(err) && !exact && len(r.overlay.ByAuthors(authors, before)) == 0 {
 		page, err = r.listUnder(ctx, nil, authors, before, limit)
 		page.Bypass = true
 	}

@@ -13,7 +13,7 @@ import (
 // GetMany returns one Doc or error for each ID: one pass over L1, one pipeline to Redis, one
 // statement to SQL for what is left.
 func (r *Reader) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]model.Doc, []error) {
-	m := &many{Reader: r, ids: ids, docs: make([]model.Doc, len(ids)), errs: make([]error, len(ids)), gens: make([]Gen, len(ids))}
+	m := &many{Reader: r, exact: exact, ids: ids, docs: make([]model.Doc, len(ids)), errs: make([]error, len(ids)), gens: make([]Gen, len(ids))}
 	byShard := make(map[*shards.Grant][]int)
 	for i, id := range ids {
 		m.gens[i] = r.l1.Begin(id)
@@ -53,10 +53,11 @@ func (r *Reader) GetMany(ctx context.Context, ids []model.ID, exact bool) ([]mod
 // many is one GetMany under way.
 type many struct {
 	*Reader
-	ids  []model.ID
-	docs []model.Doc
-	errs []error
-	gens []Gen
+	exact bool // no queued write may be missing
+	ids   []model.ID
+	docs  []model.Doc
+	errs  []error
+	gens  []Gen
 
 	alone  []int    // positions to be read one by one, because something was out of the ordinary
 	around []missed // positions whose Redis is out of reach
@@ -78,7 +79,7 @@ func (m *many) readAlone(ctx context.Context) {
 	group.SetLimit(aloneLimit)
 	for _, i := range m.alone {
 		group.Go(func() error {
-			m.docs[i], m.errs[i] = m.fetch(ctx, m.ids[i], true)
+			m.docs[i], m.errs[i] = m.fetch(ctx, m.ids[i], m.exact, true)
 			return nil
 		})
 	}
@@ -97,7 +98,7 @@ func (m *many) readAround(ctx context.Context) {
 		}
 		a := answer{item: found[m.ids[x.i]], tier: model.TierSQL, grant: x.grant, bypass: true}
 		a.item.ID = m.ids[x.i]
-		if !m.shows(x.grant, &a.item) {
+		if m.exact || !m.shows(x.grant, &a.item) {
 			m.alone = append(m.alone, x.i)
 			continue
 		}

@@ -58,7 +58,7 @@ func (r *Reader) Get(ctx context.Context, id model.ID, exact bool) (model.Doc, e
 func (r *Reader) get(ctx context.Context, id model.ID, exact bool) (model.Doc, error) {
 	g := r.table.Redis(r.space.Shard(id))
 	if exact {
-		return r.fetch(ctx, id, true)
+		return r.fetch(ctx, id, true, true)
 	}
 	var era uint32
 	if g != nil {
@@ -68,15 +68,16 @@ func (r *Reader) get(ctx context.Context, id model.ID, exact bool) (model.Doc, e
 		}
 	}
 	doc, _, err := r.flight.Do(ctx, FlightKey{ID: id, Gen: r.l1.Begin(id).count, Era: era}, func(ctx context.Context) (model.Doc, error) {
-		return r.fetch(ctx, id, false)
+		return r.fetch(ctx, id, false, false)
 	})
 	return doc, err
 }
 
-// fetch reads past L1 and fills it. alone says that it is no flight of others.
-func (r *Reader) fetch(ctx context.Context, id model.ID, alone bool) (model.Doc, error) {
+// fetch reads past L1 and fills it. exact says that no queued write may be missing, alone that it is no
+// flight of others.
+func (r *Reader) fetch(ctx context.Context, id model.ID, exact, alone bool) (model.Doc, error) {
 	gen := r.l1.Begin(id)
-	a, err := r.lookup(ctx, id)
+	a, err := r.lookup(ctx, id, exact)
 	if err != nil {
 		return model.Doc{}, err
 	}
@@ -100,9 +101,10 @@ func (r *Reader) settle(gen Gen, a *answer, alone bool) model.Doc {
 	return doc
 }
 
-// Current returns the newest item, for a read-modify-write.
+// Current returns the newest item, for a read-modify-write. It is exact: what is decided by an older one, such
+// as that a condition does not hold, could be wrong.
 func (r *Reader) Current(ctx context.Context, id model.ID) (model.Item, error) {
-	a, err := r.lookup(ctx, id)
+	a, err := r.lookup(ctx, id, true)
 	return a.item, err
 }
 
@@ -125,8 +127,8 @@ func (a *answer) doc() model.Doc {
 }
 
 // lookup asks L2, the filter and SQL under one permission, and starts over if that ends meanwhile. While
-// Redis does not answer it asks SQL alone, or waits until the shard has moved there.
-func (r *Reader) lookup(ctx context.Context, id model.ID) (answer, error) {
+// Redis does not answer it asks SQL alone, or, if it is to be exact, waits until the shard has moved there.
+func (r *Reader) lookup(ctx context.Context, id model.ID, exact bool) (answer, error) {
 	s, deadline := r.space.Shard(id), time.Now().Add(shards.Patience)
 	var refused *shards.Grant
 	for n := 0; n < attempts && time.Now().Before(deadline); {
@@ -142,8 +144,7 @@ func (r *Reader) lookup(ctx context.Context, id model.ID) (answer, error) {
 			n++
 		case isDown(err):
 			r.table.Poke()
-			a, err = r.bypass(ctx, g, id)
-			if err != nil || r.shows(g, &a.item) {
+			if a, err = r.bypass(ctx, g, id); err != nil || !exact && r.shows(g, &a.item) {
 				return a, err
 			}
 			pause(ctx, downPause)

@@ -20,7 +20,7 @@
 //	rel    the released position, in hex
 //	skip   the position of the last release that SQL left something out of, in hex
 //	kb     the oldest period of keys
-//	kc     Unix seconds until which keys that are not here must be looked up in SQL
+//	kc     Unix seconds until which keys must be looked up in SQL first
 //	cg     generation of the totals, 0 if it is not there
 //
 // Totals are a cache and have a TTL. They are hot, which is to say exact, if their stamp is

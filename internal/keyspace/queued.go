@@ -83,7 +83,8 @@ func parseDelta(q *model.Queued, text string) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("change %q of a counter is damaged: %w", text, err)
 	}
-	if n < -2*model.MaxCount || n > 2*model.MaxCount {
+	// A set may lead from one end of the range to the other, and from as far beyond it as blind additions lead.
+	if n < -3*model.MaxCount || n > 3*model.MaxCount {
 		return fmt.Errorf("change %q of a counter is greater than any that there is", text)
 	}
 	q.Delta = &model.Delta{

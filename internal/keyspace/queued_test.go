@@ -44,7 +44,7 @@ func TestQueuedWritesRoundTrip(t *testing.T) {
 			name := rapid.StringMatching(`[A-Za-z0-9_.:~@-]{1,64}`)
 			want.Delta = &model.Delta{
 				Counter: model.Counter{Subject: name.Draw(t, "subject"), Metric: name.Draw(t, "metric")},
-				N:       rapid.Int64Range(-2*most, 2*most).Draw(t, "delta"),
+				N:       rapid.Int64Range(-3*most, 3*most).Draw(t, "delta"),
 				At:      drawTime(t, "at"), Remove: rapid.Bool().Draw(t, "remove"),
 			}
 		} else {
@@ -93,7 +93,7 @@ func TestDamagedEntriesAreKeptAsTheyAre(t *testing.T) {
 		{"i": "s|m|1|1000|x"},
 		{"i": "s\x00|m|1|1000|"},
 		{"i": "s|\xff|1|1000|"},
-		{"i": fmt.Sprintf("s|m|%d|1000|", 2*int64(most)+1)},
+		{"i": fmt.Sprintf("s|m|%d|1000|", 3*int64(most)+1)},
 		{"i": "s|m|9223372036854775808|1000|"},
 		{"v7": record, "k": ""},
 		{"v7": record, "k": "key"},

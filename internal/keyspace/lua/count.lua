@@ -25,15 +25,15 @@ local function sum(a, b)
   return n
 end
 
--- known answers a change whose key tells that it was done, or cannot be done yet.
+-- known answers a change whose key tells that it was done, or must be looked up in SQL: that comes first, see
+-- the write script.
 local function known(key, print)
+  if not looked and now < tonumber(m[3] or 0) then return { 'key' } end
   local stored = recall(prefix, bucket, key)
-  if stored then
-    local n = #print + 1
-    if stored:sub(1, n) ~= print .. '|' then return { 'reused' } end
-    return { 'replay', stored:sub(n + 1) }
-  end
-  return not looked and now < tonumber(m[3] or 0) and { 'key' }
+  if not stored then return false end
+  local n = #print + 1
+  if stored:sub(1, n) ~= print .. '|' then return { 'reused' } end
+  return { 'replay', stored:sub(n + 1) }
 end
 
 -- limited answers a change that may not be done; total is false if it is not known, or the metric not there.

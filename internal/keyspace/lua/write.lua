@@ -15,13 +15,14 @@ local bucket
 if ARGV[13] ~= '' then
   local now
   now, bucket = clock(ARGV[15])
+  -- First: SQL may have another answer than one that a Redis which was lost had stored, and never gave.
+  if now < tonumber(m[4] or 0) and ARGV[16] ~= '1' then return { 'key' } end
   local known = recall(ARGV[12], bucket, ARGV[13])
   if known then
     local n = #ARGV[14] + 1
     if known:sub(1, n) ~= ARGV[14] .. '|' then return { 'reused' } end
     return { 'replay', known:sub(n + 1) }
   end
-  if now < tonumber(m[4] or 0) and ARGV[16] ~= '1' then return { 'key' } end
 end
 
 local stamp = string.format('%06x', epoch)
