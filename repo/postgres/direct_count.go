@@ -16,6 +16,13 @@ INSERT INTO counters (subject, metric, value)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
 ON CONFLICT (subject, metric) DO UPDATE SET value = excluded.value`
 
+// override says of counters that what was queued before this epoch counts no more: the Redis that is lost may
+// come back with changes that nobody knew of when the counter was set.
+const override = `
+INSERT INTO overrides (shard, subject, metric, epoch)
+SELECT $1, subject, metric, $4 FROM unnest($2::text[], $3::text[]) AS o (subject, metric)
+ON CONFLICT (shard, subject, metric) DO UPDATE SET epoch = excluded.epoch`
+
 const removeCounters = `
 DELETE FROM counters USING unnest($1::text[], $2::text[]) AS gone (subject, metric)
 WHERE counters.subject = gone.subject AND counters.metric = gone.metric`
@@ -45,7 +52,7 @@ func (d *Direct) Count(ctx context.Context, shard int, epoch int64, counts []mod
 			}
 			results[i].Committed = true
 		}
-		t.queue(b, shard)
+		t.queue(b, shard, epoch)
 		return nil
 	})
 	if err != nil {
@@ -59,14 +66,15 @@ type tally struct {
 	values        map[model.Counter]int64
 	metrics       map[string]int // how many counters a subject has
 	changed       map[model.Counter]struct{}
-	known         map[string]string // records by idempotency key
-	keys, records []string          // the new ones
+	absolute      map[model.Counter]struct{} // set or removed, whatever they were
+	known         map[string]string          // records by idempotency key
+	keys, records []string                   // the new ones
 }
 
 func newTally() *tally {
 	return &tally{
 		values: make(map[model.Counter]int64), metrics: make(map[string]int),
-		changed: make(map[model.Counter]struct{}), known: make(map[string]string),
+		changed: make(map[model.Counter]struct{}), absolute: make(map[model.Counter]struct{}), known: make(map[string]string),
 	}
 }
 
@@ -105,6 +113,9 @@ func (t *tally) count(c *model.Count) (model.CountResult, error) {
 		return model.ParseCountResult(result)
 	}
 	res := t.change(c)
+	if res.Outcome == model.OutcomeApplied && c.Op != model.CountAdd {
+		t.absolute[c.Counter] = struct{}{}
+	}
 	if res.Outcome == model.OutcomeApplied && c.IdempotencyKey != "" {
 		record := c.Fingerprint + "|" + res.Encode()
 		t.known[c.IdempotencyKey] = record
@@ -143,7 +154,7 @@ func within(n, limit int64) bool { return -limit <= n && n <= limit }
 
 // queue queues what the changes have left: the transaction holds the subjects' locks, so that nobody
 // else has written these rows since they were read.
-func (t *tally) queue(b *pgx.Batch, shard int) {
+func (t *tally) queue(b *pgx.Batch, shard int, epoch int64) {
 	var set, gone struct {
 		subjects, metrics []string
 		values            []int64
@@ -161,6 +172,13 @@ func (t *tally) queue(b *pgx.Batch, shard int) {
 	}
 	if len(gone.subjects) > 0 {
 		b.Queue(removeCounters, gone.subjects, gone.metrics)
+	}
+	if len(t.absolute) > 0 {
+		var subjects, metrics []string
+		for c := range t.absolute {
+			subjects, metrics = append(subjects, c.Subject), append(metrics, c.Metric)
+		}
+		b.Queue(override, shard, subjects, metrics, epoch)
 	}
 	if len(t.keys) > 0 {
 		b.Queue(rememberKeys, shard, t.keys, t.records)

@@ -44,14 +44,23 @@ DELETE FROM idempotency WHERE id IN (
 // forgetFlushed may go by the position: whatever stream holds such a write has been drained past it.
 const forgetFlushed = "DELETE FROM flushed USING shards WHERE flushed.shard = shards.shard AND version <= position"
 
+// forgetOverrides may so too: once the position is of their epoch or a later one, no older change is read again.
+const forgetOverrides = `
+DELETE FROM overrides USING shards WHERE overrides.shard = shards.shard AND overrides.epoch <= position >> 40`
+
 // Expire forgets the keys that were committed before olderThan, and the notes of those writes that a
-// replica brought to SQL itself and that no stream can bring again. It tells how many rows they were.
+// replica brought to SQL itself, or that were overridden, and that no stream can bring again. It tells how many
+// rows they were.
 func (k *Keys) Expire(ctx context.Context, olderThan time.Time) (int64, error) {
-	tag, err := k.db.pool.Exec(ctx, forgetFlushed)
-	if err != nil {
-		return 0, translate(err)
+	total := int64(0)
+	for _, forget := range []string{forgetFlushed, forgetOverrides} {
+		tag, err := k.db.pool.Exec(ctx, forget)
+		if err != nil {
+			return total, translate(err)
+		}
+		total += tag.RowsAffected()
 	}
-	for total := tag.RowsAffected(); ; {
+	for {
 		tag, err := k.db.pool.Exec(ctx, expire, olderThan, expirePage)
 		if err != nil {
 			return total, translate(err)
@@ -67,17 +76,22 @@ SELECT DISTINCT i.shard, w.key
 FROM idempotency AS i CROSS JOIN LATERAL unnest(i.keys) AS k (key) JOIN unnest($2::text[]) AS w (key) ON w.key = k.key
 WHERE i.shard = ANY ($1) AND i.keys && $2`
 
+const knownOverrides = `
+SELECT o.shard, o.subject, o.metric, o.epoch
+FROM overrides AS o JOIN unnest($2::text[], $3::text[]) AS w (subject, metric) USING (subject, metric)
+WHERE o.shard = ANY ($1)`
+
 const knownFlushed = `
 SELECT f.shard, f.version
 FROM flushed AS f JOIN unnest($1::integer[], $2::bigint[]) AS w (shard, version) USING (shard, version)`
 
 // leaveOut parts writes of the given shards that came to SQL by another way, known by their idempotency
-// key or by the note of a flush, from the rest. Items have no such note, unless they became dead letters: their
+// key or by the note of a flush, from the rest; and changes of counters that were set here since. Items have no such note, unless they became dead letters: their
 // versions tell. The caller holds the locks of the
 // shards' rows, so that nobody adds to what is known.
 func leaveOut(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]bool) (rest []model.Queued, known []*model.Queued, err error) {
 	seen, err := look(ctx, tx, writes, shards)
-	if err != nil || len(seen.keys)+len(seen.flushed) == 0 {
+	if err != nil || len(seen.keys)+len(seen.flushed)+len(seen.overrides) == 0 {
 		return writes, nil, err
 	}
 	for i := range writes {
@@ -101,18 +115,27 @@ type versionOf struct {
 	version model.Version
 }
 
+type counterOf struct {
+	shard int
+	model.Counter
+}
+
 // knowledge is what SQL knows of some writes.
 type knowledge struct {
-	keys    map[keyOf]bool
-	flushed map[versionOf]bool
+	keys      map[keyOf]bool
+	flushed   map[versionOf]bool
+	overrides map[counterOf]int64 // epochs
 }
 
 func (k *knowledge) has(w *model.Queued) bool {
+	if w.Delta != nil && w.Version.Epoch() < k.overrides[counterOf{w.Shard, w.Delta.Counter}] {
+		return true
+	}
 	return w.Key != "" && k.keys[keyOf{w.Shard, text(w.Key)}] || k.flushed[versionOf{w.Shard, w.Version}]
 }
 
 func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]bool) (*knowledge, error) {
-	var keys []string
+	var keys, subjects, metrics []string
 	var keyShards, shardOf []int32
 	var versions []int64
 	for s := range shards {
@@ -126,14 +149,25 @@ func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]
 		if w.Key != "" {
 			keys = append(keys, text(w.Key))
 		}
+		if w.Delta != nil {
+			subjects, metrics = append(subjects, w.Delta.Subject), append(metrics, w.Delta.Metric)
+		}
 		shardOf, versions = append(shardOf, int32(w.Shard)), append(versions, int64(w.Version))
 	}
-	k := &knowledge{keys: make(map[keyOf]bool), flushed: make(map[versionOf]bool)}
+	k := &knowledge{keys: make(map[keyOf]bool), flushed: make(map[versionOf]bool), overrides: make(map[counterOf]int64)}
 	b := &pgx.Batch{}
 	if len(keys) > 0 {
 		b.Queue(knownKeys, keyShards, keys).Query(func(rows pgx.Rows) error {
 			var key keyOf
 			_, err := pgx.ForEachRow(rows, []any{&key.shard, &key.key}, func() error { k.keys[key] = true; return nil })
+			return err
+		})
+	}
+	if len(subjects) > 0 {
+		b.Queue(knownOverrides, keyShards, subjects, metrics).Query(func(rows pgx.Rows) error {
+			var c counterOf
+			var epoch int64
+			_, err := pgx.ForEachRow(rows, []any{&c.shard, &c.Subject, &c.Metric, &epoch}, func() error { k.overrides[c] = epoch; return nil })
 			return err
 		})
 	}

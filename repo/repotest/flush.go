@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,6 +16,7 @@ var flushTests = []test{
 	{"Flush/Once", flushesOnce},
 	{"Flush/P4_AndTheQueueComesBack", flushedAndDrained},
 	{"Flush/P4_AtOnce", flushesAtOnce},
+	{"Flush/P4_SetMeanwhile", overridden},
 	{"Flush/NewerWritesStay", newerStay},
 	{"Flush/Fence", flushFence},
 	{"Flush/DeadLetters", flushBuries},
@@ -109,6 +111,49 @@ func flushedAndDrained(t *testing.T, r Repo) {
 		t.Errorf("flushed after the drain: %+v", a)
 	}
 	wantFlushed(t, r)
+}
+
+// A counter is set while Redis is away, which holds changes of it that nobody has flushed: a set whose answer was
+// lost, and what replicas queued that are gone. They came before, so they count no more. What is done after the
+// set does, and so do other counters.
+func overridden(t *testing.T, r Repo) {
+	sh := opened(t, r, 1)[0]
+	v := base(1)
+	queued := []model.Queued{
+		change(0, v+1, "s", "set", 90), change(0, v+2, "s", "removed", 7), change(0, v+3, "s", "other", 5),
+	}
+	at := open(t, r, model.Claim{Epoch: sh.Epoch, Home: model.HomeSQL}, true)
+	counter := func(metric string) model.Counter { return model.Counter{Subject: "s", Metric: metric} }
+	if _, err := r.Direct.Count(t.Context(), 0, at.Epoch, []model.Count{
+		{Counter: counter("set"), Op: model.CountSet, N: 100},
+		{Counter: counter("set"), Op: model.CountAdd, N: 1},
+		{Counter: counter("removed"), Op: model.CountRemove},
+		{Counter: counter("other"), Op: model.CountAdd, N: 2},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, r, at.Epoch, queued[0]) // by a replica that was paused
+	back := open(t, r, model.Claim{Epoch: at.Epoch, Home: "h"}, false)
+	a := move(back, v+3)
+	a.Opening = true
+	if got := applied(t, r, &model.Batch{Advances: []model.Advance{a}, Writes: queued}); got.Refused != nil || got.LeftOut != 2 {
+		t.Errorf("the drain of what was left: %+v, want 2 changes left out", got)
+	}
+	wantTotals(t, r, "s", map[string]int64{"set": 101, "other": 7})
+
+	// A later epoch's changes count again, and the notes go once the position has come so far.
+	if _, err := r.Claims.Confirm(t.Context(), []model.Shard{state(t, r)[0]}); err != nil {
+		t.Fatal(err)
+	}
+	next := state(t, r)[0]
+	later := model.NewVersion(next.Epoch, 1)
+	if refused := apply(t, r, &model.Batch{Advances: []model.Advance{move(next, later)}, Writes: []model.Queued{change(0, later, "s", "set", 1)}}); refused != nil {
+		t.Fatalf("refused %v", refused)
+	}
+	wantTotals(t, r, "s", map[string]int64{"set": 102, "other": 7})
+	if n, err := r.Keys.Expire(t.Context(), time.Now().Add(-time.Hour)); err != nil || n != 2 {
+		t.Errorf("%d notes forgotten, %v; want 2", n, err)
+	}
 }
 
 func flushesAtOnce(t *testing.T, r Repo) {
