@@ -99,14 +99,14 @@ func (c *counting) write(ctx context.Context, random *rand.Rand) {
 		tl, delta := c.tallies[random.IntN(len(c.tallies))], 1+random.Int64N(9)
 		key := fmt.Sprintf("key-%d", c.keys.Add(1))
 		tl.sent.Add(delta)
-		if !c.increment(tl, delta, key, random) {
+		if !c.increment(ctx, tl, delta, key, random) {
 			return
 		}
 		tl.acked.Add(delta)
 		c.answered.Add(1)
 		c.writing.hit()
 		if random.IntN(10) == 0 {
-			c.increment(tl, delta, key, random)
+			c.increment(ctx, tl, delta, key, random)
 		}
 		<-time.After(thinkTime)
 	}
@@ -119,14 +119,14 @@ const thinkTime = 2 * time.Millisecond
 // giveUp is how long one request is repeated.
 const giveUp = 40 * time.Second
 
-// increment repeats one request, at any of the replicas, until it is answered.
-func (c *counting) increment(tl *tally, delta int64, key string, random *rand.Rand) bool {
+// increment repeats one request, at any of the replicas, until it is answered, also when the load has ended.
+func (c *counting) increment(ctx context.Context, tl *tally, delta int64, key string, random *rand.Rand) bool {
 	began := time.Now()
 	for {
 		list := c.replicas()
 		r := list[random.IntN(len(list))]
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.t.Context()), 10*time.Second)
-		_, err := r.Counters.Increment(ctx, tl.Counter, delta, service.CountOptions{IdempotencyKey: key})
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		_, err := r.Counters.Increment(bounded, tl.Counter, delta, service.CountOptions{IdempotencyKey: key})
 		cancel()
 		if err == nil {
 			c.note(time.Since(began))

@@ -82,7 +82,7 @@ func (f *feeding) write(ctx context.Context, author model.ID, random *rand.Rand)
 		} else {
 			next.store = model.StoreDelayed
 		}
-		r, ok := f.persist(&next, random)
+		r, ok := f.persist(ctx, &next, random)
 		if !ok {
 			return
 		}
@@ -90,7 +90,7 @@ func (f *feeding) write(ctx context.Context, author model.ID, random *rand.Rand)
 			mine = append(mine, next.id)
 		}
 		f.keep(&next)
-		f.readBack(r, &next)
+		f.readBack(ctx, r, &next)
 		<-time.After(thinkTime)
 	}
 }
@@ -122,14 +122,15 @@ func (w *feedWrite) send(ctx context.Context, r *replica) (service.Written, erro
 	}
 }
 
-// persist repeats one write, at any of the replicas, until it is answered, and returns who did.
-func (f *feeding) persist(w *feedWrite, random *rand.Rand) (*replica, bool) {
+// persist repeats one write, at any of the replicas, until it is answered, also when the load has ended, and
+// returns who did.
+func (f *feeding) persist(ctx context.Context, w *feedWrite, random *rand.Rand) (*replica, bool) {
 	began := time.Now()
 	for {
 		list := f.replicas()
 		r := list[random.IntN(len(list))]
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(f.t.Context()), 10*time.Second)
-		res, err := w.send(ctx, r)
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		res, err := w.send(bounded, r)
 		cancel()
 		if err == nil {
 			w.id, w.version = res.Item.ID, res.Item.Version
@@ -156,10 +157,10 @@ func (f *feeding) keep(w *feedWrite) {
 }
 
 // readBack reads what has just been acknowledged, at the replica that did. Nobody else writes the item.
-func (f *feeding) readBack(r *replica, w *feedWrite) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.t.Context()), 15*time.Second)
+func (f *feeding) readBack(ctx context.Context, r *replica, w *feedWrite) {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
 	defer cancel()
-	doc, err := r.Feeds.Get(ctx, w.id, false)
+	doc, err := r.Feeds.Get(bounded, w.id, false)
 	switch {
 	case unavailable(err):
 	case err != nil:
@@ -196,6 +197,9 @@ func (f *feeding) read(ctx context.Context, random *rand.Rand) {
 		}
 		f.reads.Add(1)
 		f.reading.hit()
+		if exact && doc.Bypass {
+			f.t.Errorf("an exact read of %s went around Redis", id)
+		}
 		if !doc.Found() || doc.Bypass {
 			continue
 		}
