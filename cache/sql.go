@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,7 +28,7 @@ func (s sqlReads) begin(ctx context.Context) (context.Context, context.CancelFun
 // beginRead is called before each statement. It bounds the context, which the caller must cancel.
 func beginRead(ctx context.Context, table *shards.Table, timeout time.Duration, sent prometheus.Counter) (context.Context, context.CancelFunc, error) {
 	if table.SQLDown() {
-		return nil, nil, model.NewUnavailable("the database is out of reach", nil)
+		return nil, nil, model.NewUnavailable("the database is out of reach", model.ErrDatabase)
 	}
 	sent.Inc()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -48,7 +49,11 @@ func (s sqlTotals) Totals(ctx context.Context, shard int, subjects []string) (mo
 		return model.Totals{}, err
 	}
 	defer cancel()
-	return s.TotalsStore.Totals(ctx, shard, subjects)
+	totals, err := s.TotalsStore.Totals(ctx, shard, subjects)
+	if model.KindOf(err) == model.Unavailable && err != nil {
+		err = model.NewUnavailable("the counters cannot be loaded", errors.Join(model.ErrDatabase, err))
+	}
+	return totals, err
 }
 
 func (s sqlReads) Get(ctx context.Context, id model.ID) (model.Item, error) {

@@ -47,6 +47,9 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
+// ErrDatabase is in the chain of an error that the database alone has caused, by not answering.
+var ErrDatabase = errors.New("the database does not answer")
+
 // ErrMoved says that a shard is not where the caller believed: nothing was done.
 var ErrMoved = errors.New("the shard has moved")
 

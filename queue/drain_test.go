@@ -19,7 +19,7 @@ func TestP1_DrainArrivesOnceWhateverFails(t *testing.T) {
 	fail := func(every int64) func() error {
 		return func() error {
 			if n := commits.Add(1); n <= 8 && n%every == 0 {
-				return model.NewUnavailable("the database is away", nil)
+				return model.NewUnavailable("the database is away", model.ErrDatabase)
 			}
 			return nil
 		}

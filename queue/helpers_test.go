@@ -56,7 +56,7 @@ func newMemory(shards int) *memory {
 
 func (m *memory) Heartbeat(ctx context.Context, b model.Beat) (model.Heartbeat, error) {
 	if m.away.Load() {
-		return model.Heartbeat{}, model.NewUnavailable("the database is away", nil)
+		return model.Heartbeat{}, model.NewUnavailable("the database is away", model.ErrDatabase)
 	}
 	all, err := m.All(ctx)
 	return model.Heartbeat{Shards: all, Alive: []string{b.Replica}}, err

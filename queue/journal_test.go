@@ -120,7 +120,7 @@ func TestJournalTakesNothingOfAnEndedEpoch(t *testing.T) {
 
 func TestJournalKeepsWhatCouldNotBeFlushed(t *testing.T) {
 	t.Parallel()
-	for _, cause := range []error{model.NewUnavailable("the database is away", nil), model.ErrMoved} {
+	for _, cause := range []error{model.NewUnavailable("the database is away", model.ErrDatabase), model.ErrMoved} {
 		j, sql, _ := newJournal(t)
 		sql.err = cause
 		addAll(j, 1, 1, 2)

@@ -31,7 +31,7 @@ type Keys interface {
 // Totals brings totals of counters from SQL into Redis.
 type Totals interface {
 	// Load makes the totals of the subjects, which are of the grant's shard, hot. They may be cold again when
-	// it returns.
+	// it returns. An error that the database has caused has model.ErrDatabase in its chain.
 	Load(ctx context.Context, g *shards.Grant, subjects []string) error
 }
 

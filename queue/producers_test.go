@@ -144,7 +144,7 @@ func (k keys) Recall(_ context.Context, _ int, key string) (string, bool, error)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.away.Load() {
-		return "", false, model.NewUnavailable("the database is away", nil)
+		return "", false, model.NewUnavailable("the database is away", model.ErrDatabase)
 	}
 	record, ok := k.records[key]
 	return record, ok, nil
@@ -208,7 +208,7 @@ type totals struct{ *rig }
 
 func (t totals) Load(ctx context.Context, g *shards.Grant, subjects []string) error {
 	if t.sql.away.Load() {
-		return model.NewUnavailable("the database is away", nil)
+		return model.NewUnavailable("the database is away", model.ErrDatabase)
 	}
 	t.sql.mu.Lock()
 	sh := t.sql.shards[g.Shard]

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -94,10 +95,9 @@ func (t *tally) queue(ctx context.Context, g *shards.Grant) error {
 			t.giveUpCold(a.cold)
 		default:
 			err := t.totals.Load(ctx, g, a.cold)
-			if err != nil && model.KindOf(err) != model.Unavailable {
+			if blind = errors.Is(err, model.ErrDatabase); err != nil && !blind {
 				return err
 			}
-			blind = err != nil
 		}
 	}
 	t.fail(t.todo, model.NewUnavailable("not attempted: the counter does not stay in the cache", nil))

@@ -183,16 +183,8 @@ func (k *Keeper) doubtAll() {
 	}
 }
 
-// beat renews the permission. It counts from before SQL was asked, on the replica's own clock. One
-// heartbeat is under way at a time: of two, the later one's news could be overwritten by the earlier's,
-// which may still tell of an epoch that has ended meanwhile.
+// beat renews the permission, and settles what its news ask for.
 func (k *Keeper) beat(ctx context.Context) error {
-	select {
-	case k.beating <- struct{}{}:
-		defer func() { <-k.beating }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 	for settled := true; settled; {
 		hb, err := k.exchange(ctx)
 		if err != nil {
@@ -203,8 +195,16 @@ func (k *Keeper) beat(ctx context.Context) error {
 	return nil
 }
 
-// exchange is one heartbeat.
+// exchange is one heartbeat. The permission counts from before SQL was asked, on the replica's own clock. One
+// is under way at a time: of two, the later one's news could be overwritten by the earlier's, which may still
+// tell of an epoch that has ended meanwhile.
 func (k *Keeper) exchange(ctx context.Context) (model.Heartbeat, error) {
+	select {
+	case k.beating <- struct{}{}:
+		defer func() { <-k.beating }()
+	case <-ctx.Done():
+		return model.Heartbeat{}, ctx.Err()
+	}
 	asked := k.Table.now()
 	hb, err := k.Store.Heartbeat(ctx, k.report())
 	if err != nil {
