@@ -16,10 +16,15 @@ import (
 // load writes through several processes, any of which may die at any time, and keeps book of what was
 // acknowledged.
 type load struct {
-	targets []*target
-	writers []*writer
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	targets  []*target
+	writers  []*writer
+	counters []*counter
+	keys     atomic.Int64 // made so far
+	// plain load asks for nothing that may be undone for a while when a replica ends, or sleeps, in the
+	// moment in which Redis is away: then what it has queued is nowhere else until Redis comes back.
+	plain bool
+	stop  context.CancelFunc
+	done  sync.WaitGroup
 }
 
 // target is where a process is reached; another one may take its place.
@@ -47,20 +52,39 @@ type item struct {
 // patience is how long one request is repeated before it counts as never acknowledged.
 const patience = 20 * time.Second
 
-// startLoad begins to write with n clients until finish.
+// authors is how many there are, of all loads.
+var authors atomic.Int64
+
+// startLoad begins to write items with n clients, and to count with half as many, until finish.
 func startLoad(t *testing.T, n int, processes ...*process) *load {
 	t.Helper()
+	return (&load{}).start(t, n, processes...)
+}
+
+// startPlainLoad is startLoad of a plain load.
+func startPlainLoad(t *testing.T, n int, processes ...*process) *load {
+	t.Helper()
+	return (&load{plain: true}).start(t, n, processes...)
+}
+
+func (l *load) start(t *testing.T, n int, processes ...*process) *load {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	l := &load{stop: stop}
+	l.stop = stop
 	for _, p := range processes {
 		tg := &target{}
 		tg.set(p)
 		l.targets = append(l.targets, tg)
 	}
-	for i := range n {
-		w := &writer{load: l, client: newClient(t), author: int64(1000 + i)}
+	l.counters = newCounters()
+	for i := range n + (n+1)/2 {
+		w := &writer{load: l, client: newClient(t), author: 1000 + authors.Add(1)}
 		l.writers = append(l.writers, w)
-		l.done.Go(func() { w.err = w.run(ctx, context.WithoutCancel(ctx)) })
+		step := w.step
+		if i >= n {
+			step = w.count
+		}
+		l.done.Go(func() { w.err = w.run(ctx, context.WithoutCancel(ctx), step) })
 	}
 	t.Cleanup(func() { stop(); l.done.Wait() })
 	return l
@@ -87,9 +111,9 @@ func (l *load) finish(t *testing.T) {
 }
 
 // run writes until ctx ends. What it has begun it brings to an end under work.
-func (w *writer) run(ctx, work context.Context) error {
+func (w *writer) run(ctx, work context.Context, step func(ctx context.Context, n int) error) error {
 	for n := 0; ctx.Err() == nil; n++ {
-		if err := w.step(work, n); err != nil {
+		if err := step(work, n); err != nil {
 			return err
 		}
 	}
@@ -103,6 +127,8 @@ func (w *writer) step(ctx context.Context, n int) error {
 	}
 	it := w.items[rand.IntN(len(w.items))]
 	switch {
+	case w.load.plain:
+		return w.put(ctx, it, n)
 	case it.deleted:
 		return w.look(ctx, it)
 	case n%5 == 0:
@@ -142,7 +168,7 @@ func (w *writer) create(ctx context.Context, n int) error {
 		return err
 	}
 	w.items = append(w.items, &item{id: id, content: content})
-	if n%4 != 0 {
+	if n%4 != 0 || w.load.plain {
 		return nil
 	}
 	if a, err = w.do(ctx, http.MethodPost, path, w.draft(content), "Idempotency-Key", key); err != nil {
@@ -242,7 +268,7 @@ func (w *writer) do(ctx context.Context, method, path, body string, headers ...s
 	}
 }
 
-// verify compares SQL, and one process, with the books.
+// verify compares SQL, and one process, with the books, once the load is finished.
 func (l *load) verify(t *testing.T, w *world, survivor *process) {
 	t.Helper()
 	w.awaitEmptyQueue(t)
@@ -274,6 +300,7 @@ func (l *load) verify(t *testing.T, w *world, survivor *process) {
 			}
 		}
 	}
+	l.verifyCounters(t, w, survivor)
 }
 
 // row is an item's row in SQL.

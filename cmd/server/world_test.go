@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	shardCount = 16 // fewer than the default: a replica opens them sooner
+	shardCount = 16 // of items; fewer than the default: a replica opens them sooner
+	allShards  = 20 // with those of counters
 	takeover   = 10 * time.Second
 )
 
@@ -47,13 +48,13 @@ func newWorld(t *testing.T, redisArgs ...string) *world {
 func (w *world) env(settings ...string) []string {
 	return append([]string{
 		"ZMSG_POSTGRES_DSN=" + w.dsn, "ZMSG_REDIS_ADDR=" + w.redis.Addr(), "ZMSG_PERMISSION_TTL=1s",
-		"ZMSG_QUEUE_SHARDS=" + strconv.Itoa(shardCount), "ZMSG_DRAIN_DELAY=0s",
+		"ZMSG_QUEUE_SHARDS=" + strconv.Itoa(shardCount), "ZMSG_DRAIN_DELAY=0s", "ZMSG_COUNTER_FLUSH_INTERVAL=200ms",
 	}, settings...)
 }
 
-func (w *world) exec(t *testing.T, statement string, args ...any) {
+func (w *world) exec(t *testing.T, statement string) {
 	t.Helper()
-	if _, err := w.sql.Exec(t.Context(), statement, args...); err != nil {
+	if _, err := w.sql.Exec(t.Context(), statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }
@@ -72,7 +73,7 @@ func queueKey(shard int) string { return "zmsg:{" + strconv.Itoa(shard) + "}:q" 
 // backlog is up to which entry each shard's stream is filled, "" where it is empty.
 func (w *world) backlog(t *testing.T) []string {
 	t.Helper()
-	ends := make([]string, shardCount)
+	ends := make([]string, allShards)
 	for s := range ends {
 		last, err := w.cache.XRevRangeN(t.Context(), queueKey(s), "+", "-", 1).Result()
 		if err != nil {
@@ -108,7 +109,7 @@ func (w *world) awaitEmptyQueue(t *testing.T) {
 	t.Helper()
 	eventually(t, 20*time.Second, "the queue is empty", func() bool {
 		var n int64
-		for s := range shardCount {
+		for s := range allShards {
 			n += w.cache.XLen(t.Context(), queueKey(s)).Val()
 		}
 		return n == 0
