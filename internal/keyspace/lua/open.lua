@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- KEYS: meta, queue, events, gen
 -- ARGV: epoch, position (hex), prefix of the shard's keys, ttl of values and of deletions in ms,
---       for how many seconds from now keys that are not here must be looked up in SQL (0: they need not)
+--       for how many seconds from now keys must be looked up in SQL first (0: they need not)
 -- Returns 'ok', 'newer' (an attempt with a later epoch was here), 'backlog' (SQL must have it first).
 -- include negated
 -- include settle
