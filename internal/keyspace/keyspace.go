@@ -12,6 +12,7 @@
 //	zmsg:{s}:k:<n>        hash of idempotency keys first used in the n-th period
 //	zmsg:{s}:c:<subject>  hash of totals, metric -> value, and '!' -> stamp
 //	zmsg:{s}:p:<subject>  hash of pending sums, metric -> sum of the queued changes after the released position
+//	zmsg:{s}:w            written now and then to see whether Redis takes writes, by no script
 //
 // The fields of meta:
 //
@@ -106,6 +107,9 @@ func (sp *Space) Events(s int) string { return sp.shards[s].events }
 
 // Gen returns the key of shard s's write counters by stripe.
 func (sp *Space) Gen(s int) string { return sp.shards[s].gen }
+
+// Probe returns the key that is written to see whether the process that serves shard s takes writes.
+func (sp *Space) Probe(s int) string { return sp.shards[s].prefix + "w" }
 
 // Prefix returns what all keys of shard s begin with.
 func (sp *Space) Prefix(s int) string { return sp.shards[s].prefix }

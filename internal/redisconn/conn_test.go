@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +143,70 @@ func TestIdentityWhileRedisReadsItsData(t *testing.T) {
 	})
 	if err := <-started; err != nil || refused == "" {
 		t.Errorf("start: %v; while it read: %q", err, refused)
+	}
+}
+
+// Whoever refuses all writes is found out by writing: it answers INFO as ever.
+func TestWritable(t *testing.T) {
+	t.Parallel()
+	gone := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(gone, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	unsaved := func(do func(...string)) {
+		do("CONFIG", "SET", "save", "3600 1000000")
+		do("CONFIG", "SET", "dir", gone)
+		if err := os.Remove(gone); err != nil {
+			t.Error(err)
+		}
+		do("BGSAVE")
+	}
+	for name, tt := range map[string]struct {
+		change func(do func(...string))
+		refuse string
+	}{
+		"Usual":      {func(func(...string)) {}, ""},
+		"FullMemory": {func(do func(...string)) { do("CONFIG", "SET", "maxmemory", "1") }, ""},
+		"NoReplicas": {func(do func(...string)) { do("CONFIG", "SET", "min-replicas-to-write", "1") }, "NOREPLICAS"},
+		"Replica":    {func(do func(...string)) { do("REPLICAOF", "127.0.0.1", "1") }, "READONLY"},
+		"CannotSave": {unsaved, "MISCONF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := testenv.NewRedis(t, testenv.RedisOptions{Args: []string{"--enable-protected-configs", "yes"}})
+			conn := open(t, Config{Addr: []string{s.Addr()}})
+			if err := conn.Writable(t.Context(), "{1}:w"); err != nil {
+				t.Fatal(err)
+			}
+			tt.change(func(command ...string) {
+				if _, err := s.Do(t.Context(), command...); err != nil {
+					t.Error(err)
+				}
+			})
+			if tt.refuse == "" {
+				if err := conn.Writable(t.Context(), "{1}:w"); err != nil {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			var err error
+			until(t, "the write is refused", func() bool { // a save fails in the background
+				err = conn.Writable(t.Context(), "{1}:w")
+				return err != nil
+			})
+			if model.KindOf(err) != model.Unavailable || !strings.Contains(err.Error(), tt.refuse) {
+				t.Errorf("got %v, want %s", err, tt.refuse)
+			}
+			if _, err := conn.Identity(t.Context(), "{1}"); err != nil {
+				t.Errorf("INFO alone would have told: %v", err)
+			}
+			if err := s.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.Writable(t.Context(), "{1}:w"); model.KindOf(err) != model.Unavailable {
+				t.Errorf("killed: %v", err)
+			}
+		})
 	}
 }
 

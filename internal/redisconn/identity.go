@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -32,8 +34,9 @@ type Identity struct {
 var ErrIdentity = errors.New("another Redis process answers")
 
 // Identity asks the process that serves key. One that still reads its data, or cannot write its log,
-// refuses all writes although it answers: it is out of reach, and the error Unavailable. Where no master of a Cluster answers, the layout is asked
-// for anew in the background: the client does so by itself only when a living process redirects it.
+// refuses all writes although it answers: it is out of reach, and the error Unavailable. Where no master of a
+// Cluster answers, the layout is asked for anew in the background: the client does so by itself only when a
+// living process redirects it.
 func (c *Conn) Identity(ctx context.Context, key string) (Identity, error) {
 	node, err := c.Node(ctx, key)
 	if err != nil {
@@ -44,6 +47,35 @@ func (c *Conn) Identity(ctx context.Context, key string) (Identity, error) {
 		c.cluster.ReloadState(ctx)
 	}
 	return id, err
+}
+
+// refusals begin the replies of a master that answers but takes no write, whatever is written: it cannot save its
+// data, too few replicas are connected, or it has just become a replica.
+var refusals = []string{"MISCONF", "NOREPLICAS", "READONLY"}
+
+// probeTTL is how long the key of a probe is kept.
+const probeTTL = 10 * time.Second
+
+// Writable writes to key, which must be used for nothing else, in the process that serves it. The error is
+// Unavailable if that takes no writes at all, or does not answer. One whose memory is full is writable: what it
+// holds can be removed.
+func (c *Conn) Writable(ctx context.Context, key string) error {
+	node, err := c.Node(ctx, key)
+	if err != nil {
+		return err
+	}
+	err = node.Set(ctx, key, time.Now().UnixMilli(), probeTTL).Err()
+	reply := redis.Error(nil)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &reply):
+		return model.NewUnavailable("Redis is out of reach", err)
+	case slices.ContainsFunc(refusals, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) }):
+		return model.NewUnavailable("Redis refuses all writes", err)
+	default:
+		return nil // such as OOM, or a key that is served elsewhere by now
+	}
 }
 
 // Load puts the scripts into the cache of exactly the process named by process (see

@@ -145,6 +145,47 @@ func TestHome_RedisThatHangsIsLost(t *testing.T) {
 	}
 }
 
+// A Redis that answers and refuses every write would otherwise keep its shards, and nobody could write.
+func TestHome_RedisThatRefusesWritesIsLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testenv.RedisOptions{})
+	a, b := w.replica(t, "a").start(t), w.replica(t, "b").start(t)
+	a.awaitEpoch(t, 1)
+	b.awaitEpoch(t, 1)
+	stop := neverBoth(t, a, b)
+	defer stop()
+	needReplicas := func(n string) {
+		if _, err := w.redis.Do(t.Context(), "CONFIG", "SET", "min-replicas-to-write", n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	needReplicas("1")
+	awaitAll(t, "SQL", (*replica).inSQL, a, b)
+	needReplicas("0")
+	awaitAll(t, "Redis", (*replica).inRedis, a, b)
+	if a.doubtAll(t)+b.doubtAll(t) != 0 {
+		t.Error("Redis refuses writes")
+	}
+}
+
+// A full Redis refuses writes, too, but is emptied by the drain: it stays the home.
+func TestHome_FullRedisIsKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testenv.RedisOptions{})
+	a := w.replica(t, "a").start(t)
+	a.awaitEpoch(t, 1)
+	if _, err := w.redis.Do(t.Context(), "CONFIG", "SET", "maxmemory", "1"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is seen that Redis is full", func() bool { return a.Memory().Full() > 1 })
+	for range 3 {
+		a.look(t.Context())
+		if a.Table.RedisDown() != 0 || !a.inRedis() {
+			t.Fatal("the full Redis was left")
+		}
+	}
+}
+
 func TestHome_FirstStartWithoutRedisIsInSQL(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, testenv.RedisOptions{})

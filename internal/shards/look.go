@@ -50,7 +50,7 @@ func (k *Keeper) look(ctx context.Context) {
 		}
 		n, known := asked[client]
 		if !known {
-			n = k.identify(bounded, k.Space.Meta(s))
+			n = k.identify(bounded, s)
 			asked[client] = n
 		}
 		found[s] = n
@@ -60,10 +60,18 @@ func (k *Keeper) look(ctx context.Context) {
 	}
 }
 
-func (k *Keeper) identify(ctx context.Context, key string) node {
-	id, err := k.Redis.Identity(ctx, key)
-	n := node{memory: Memory{Policy: id.MaxMemoryPolicy, Used: id.UsedMemory, Limit: id.MaxMemory}, err: err}
-	if err == nil && id.Role == "master" {
+// identify asks the process that serves a shard who it is, and whether it takes writes: a home that answers
+// and refuses them would never be left.
+func (k *Keeper) identify(ctx context.Context, shard int) node {
+	id, err := k.Redis.Identity(ctx, k.Space.Meta(shard))
+	if err != nil {
+		return node{err: err}
+	}
+	n := node{memory: Memory{Policy: id.MaxMemoryPolicy, Used: id.UsedMemory, Limit: id.MaxMemory}}
+	if id.Role != "master" {
+		return n
+	}
+	if n.err = k.Redis.Writable(ctx, k.Space.Probe(shard)); n.err == nil {
 		n.process = id.Process
 	}
 	return n
