@@ -114,20 +114,24 @@ func (d *Drainer) Stop(ctx context.Context) error {
 func (d *Drainer) all() []*worker { return append(slices.Clone(d.workers), d.counters) }
 
 // Wake tells that shard s has new writes. It does nothing if the shard falls to another replica, which
-// learns of them from the shard's events.
+// learns of them from the shard's events. Of counters it does not say how many: they are looked at every second.
 func (d *Drainer) Wake(s int) {
 	switch {
 	case !d.table.Owns(s):
 	case d.space.IsCounter(s):
-		d.counters.gather(s, 1)
+		d.counters.gather(s, 0)
 	default:
 		d.worker(s).wake(s)
 	}
 }
 
-// WakeCounter is Wake for a change in a shard of counters: it is drained together with what follows within
-// a while, or as soon as there is much of it.
-func (d *Drainer) WakeCounter(s int) { d.Wake(s) }
+// WakeCounter is Wake for one own change in a shard of counters: it is drained together with what follows within
+// a while, or as soon as there is much of it. Its event, which wakes too, must not count it again.
+func (d *Drainer) WakeCounter(s int) {
+	if d.table.Owns(s) {
+		d.counters.gather(s, 1)
+	}
+}
 
 // Expect is Wake by somebody who waits for the release of v: should the shard's own drainer not come,
 // this replica drains it. That of counters does not come soon. Two drainers of one shard cannot harm each

@@ -121,6 +121,7 @@ type load struct {
 // measure looks at the backlog of this replica's shards: their lengths, and their oldest entries. It does
 // not wait for more changes of counters when there are many that nobody has told of.
 func (d *Drainer) measure(ctx context.Context) {
+	draining := d.counters.busy.Load() // what it takes along is still in the streams
 	loads := make(map[int]load)
 	pipe := d.redis.Client().Pipeline()
 	for s := range d.table.Shards() {
@@ -152,7 +153,7 @@ func (d *Drainer) measure(ctx context.Context) {
 			changes += l.length.Val()
 		}
 	}
-	if changes > roundEntries {
+	if changes > roundEntries && !draining {
 		d.counters.flush()
 	}
 	d.metrics.stats.Store(&st)

@@ -10,8 +10,13 @@ import (
 	"github.com/zmsg/zmsg/internal/keyspace"
 )
 
-// roundEntries bounds what one round reads, of items and of counters.
+// roundEntries is how many changes of counters are drained without waiting for more, the most that one round reads
+// of one shard, and the most that BatchItems may be.
 const roundEntries = 1 << 16
+
+// counterSlack lets a round read more than what made it start, as some shards have more of that than others: what
+// it left would take a round of its own, with a row for each counter again.
+const counterSlack = 2
 
 // read collects what the shards hold after their positions, of all of them in one pipeline. Shards whose
 // home is SQL hold nothing.
@@ -59,11 +64,10 @@ func (w *worker) read(ctx context.Context, list []int) (*batch, error) {
 
 // count returns how many entries to read of a shard, which is one of so many in the round.
 func (w *worker) count(s, shards int) int {
-	most := roundEntries
-	if !w.space.IsCounter(s) {
-		most = min(w.perShard*shards, w.cfg.BatchItems)
+	if w.space.IsCounter(s) {
+		return max(1, min(roundEntries, counterSlack*roundEntries/shards))
 	}
-	return max(1, most/shards)
+	return max(1, min(w.perShard*shards, w.cfg.BatchItems)/shards)
 }
 
 // answered returns the parts whose stream could be read. Of a Cluster one process may be away: its shards

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,9 +19,10 @@ import (
 type worker struct {
 	*Drainer
 	signal   chan struct{}
-	perShard int // how many writes to ask one shard for, after the sizes seen
-	writes   int // that the last round committed, of items and of counters
-	refused  int // shards that the last round found elsewhere, or in the hands of another transaction
+	perShard int         // how many writes to ask one shard for, after the sizes seen
+	writes   int         // that the last round committed, of items and of counters
+	refused  int         // shards that the last round found elsewhere, or in the hands of another transaction
+	busy     atomic.Bool // with a round
 
 	mu    sync.Mutex // guards what is below
 	dirty map[int]struct{}
@@ -169,7 +171,9 @@ func (w *worker) run(ctx context.Context) {
 		case <-w.signal:
 		}
 		list := w.take()
+		w.busy.Store(true)
 		err := w.round(ctx, list)
+		w.busy.Store(false)
 		if err == nil {
 			if pause != retryFirst {
 				w.log.Info("the drain goes on")
