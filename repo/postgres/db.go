@@ -80,6 +80,7 @@ type DB struct {
 	// ID windows are renewed in time, and the queue is drained.
 	control *pgxpool.Pool
 	direct  chan struct{} // one element for each direct transaction under way
+	turns   turns         // of direct transactions
 }
 
 // Open makes the pools. It connects in the background: Ping tells whether the database answers.

@@ -28,6 +28,8 @@ import (
 //     is the row that says which epoch it is.
 //   - the idempotency keys, so that of concurrent repeats one has an effect.
 //   - the item, or the subjects of the counters, whether they have rows or not.
+//
+// Those of one process queue for the keys, items and subjects before they begin; see turns.
 type Direct struct {
 	db *DB
 }
@@ -73,6 +75,10 @@ func (l *locks) add(class int32, names ...string) {
 // transact runs a direct transaction in two round trips: what read queues is answered when write is
 // called, and what write queues is committed. If write queues nothing, or fails, nothing was done.
 func (d *Direct) transact(ctx context.Context, shard int, epoch int64, l locks, read func(*pgx.Batch), write func(*pgx.Batch) error) error {
+	if err := d.db.turns.take(ctx, l); err != nil {
+		return translate(err)
+	}
+	defer d.db.turns.give(l)
 	conn, err := d.acquire(ctx)
 	if err != nil {
 		return translate(err)
@@ -110,7 +116,7 @@ func (d *Direct) transact(ctx context.Context, shard int, epoch int64, l locks, 
 }
 
 // acquire takes a connection of those for reads, of which direct transactions use half: they may wait
-// for each other, and reads shall not wait for them.
+// for those of other replicas, and reads shall not wait for them.
 func (d *Direct) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	select {
 	case d.db.direct <- struct{}{}:

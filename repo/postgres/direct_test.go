@@ -186,7 +186,7 @@ func TestP4_FlushWaitsForDirectTransactions(t *testing.T) { //nolint:paralleltes
 	}
 }
 
-// However many direct transactions wait for each other: reads do not, and a waiter gives up with its
+// However many direct transactions wait for others: reads do not, and a waiter gives up with its
 // context.
 func TestReadsDoNotWaitForDirectTransactions(t *testing.T) {
 	t.Parallel()
@@ -194,14 +194,14 @@ func TestReadsDoNotWaitForDirectTransactions(t *testing.T) {
 	if _, err := db.Direct().Write(t.Context(), 0, 1, directPut()); err != nil {
 		t.Fatal(err)
 	}
-	release := hold(t, dsn, "BEGIN; SELECT FROM feeds WHERE id = 1 FOR UPDATE")
+	release := hold(t, dsn, "BEGIN; LOCK TABLE feeds IN EXCLUSIVE MODE") // for no reads
 	ctx, stop := context.WithCancel(t.Context())
 	const writers = 12
 	done := make(chan error, writers)
-	for range writers {
+	for i := range writers {
 		go func() {
 			w := directPut()
-			w.IdempotencyKey = ""
+			w.ID, w.IdempotencyKey = model.ID(i+1), ""
 			_, err := db.Direct().Write(ctx, 0, 1, w)
 			done <- err
 		}()

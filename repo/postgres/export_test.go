@@ -15,6 +15,19 @@ var (
 	DecodePayload = decodePayload
 )
 
+// LockSubject is the class of the locks of subjects.
+const LockSubject = lockSubject
+
+// Queued returns how many turns of direct transactions are taken or waited for.
+func (db *DB) Queued() (n int) {
+	db.turns.mu.Lock()
+	defer db.turns.mu.Unlock()
+	for _, w := range db.turns.queue {
+		n += w.count
+	}
+	return n
+}
+
 // Number runs a statement, and returns the number in its first row, 0 if there is none.
 func (db *DB) Number(t *testing.T, statement string, args ...any) int64 {
 	t.Helper()
