@@ -221,6 +221,11 @@ func (k *Keeper) exchange(ctx context.Context) (model.Heartbeat, error) {
 	k.mu.Lock()
 	k.last = hb
 	k.mu.Unlock()
+	if int64(k.Table.now()) >= k.Table.until.Load() {
+		// They ran out before, as after a pause: events may wait to be read, so that L1 is behind what others
+		// have acknowledged. Each shard is entered anew.
+		k.doubtAll()
+	}
 	// A renewal must not revive the grant of an ended epoch: those are gone by now.
 	k.Table.confirm(asked + k.cfg.Permission)
 	if k.Table.setMembers(hb.Alive, k.Replica) {

@@ -193,6 +193,48 @@ func TestLease_PausedReplicaHasNoPermission(t *testing.T) {
 	}
 }
 
+// Nobody has moved the shards of a replica that slept. But it has not followed their events meanwhile, and must
+// not trust what it remembers of them.
+func TestLease_PausedReplicaEntersTheSameEpochAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, testenv.RedisOptions{})
+	a := w.replica(t, "a")
+	step := func() {
+		t.Helper()
+		if err := a.beat(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a.reconcile(t.Context())
+	}
+	step()
+	step()
+	if !a.inEpoch(1) {
+		t.Fatal("no permissions")
+	}
+	era := a.Table.Grant(0).Era
+	step()
+	if got := a.Table.Grant(0).Era; got != era {
+		t.Errorf("a renewal in time has begun era %d after %d", got, era)
+	}
+	a.Table.until.Store(int64(a.Table.now())) // as after a pause
+	if err := a.beat(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := a.Table.Granted(); n != 0 {
+		t.Errorf("a renewal brought %d permissions back that had run out", n)
+	}
+	a.reconcile(t.Context())
+	if !a.inEpoch(1) {
+		t.Fatal("the replica does not enter its epoch anew")
+	}
+	for s := range testShards {
+		if got := a.Table.Grant(s).Era; got <= era {
+			t.Errorf("shard %d is in era %d, was in %d", s, got, era)
+		}
+	}
+	w.wantEpoch(t, 1)
+}
+
 // slowStore lets the first reply to a heartbeat wait.
 type slowStore struct {
 	Store
