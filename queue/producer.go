@@ -342,7 +342,9 @@ func (p *Producer) remember(ctx context.Context, g *shards.Grant, key string, re
 		meta := p.space.Meta(g.Shard)
 		cmd := g.Scripts.Cmd(ctx, keyspace.Recall, []string{meta},
 			g.Epoch, p.space.Prefix(g.Shard), key, result, int64(p.cfg.IdempotencyTTL/time.Second), flag(lookedUp))
-		if err := p.pipe.Do(ctx, meta, cmd); err != nil {
+		// Nothing that is promised to survive Redis rests on what is remembered here: the writes that it
+		// belongs to carry their keys themselves.
+		if err := p.pipe.DoPlain(ctx, cmd); err != nil {
 			return nil, false, failed(err, "the answer could not be stored under its key")
 		}
 		reply, err := keyspace.ReplyOf(cmd)
