@@ -3,6 +3,9 @@ package zmsg
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/zmsg/zmsg/cache"
 	"github.com/zmsg/zmsg/model"
@@ -81,10 +84,41 @@ func (e *Engine) Stats() Stats {
 func (e *Engine) Queue(ctx context.Context) model.QueueReport {
 	r := model.QueueReport{
 		Replica: e.replica, Replicas: e.table.Alive(), Shards: e.backlog.Report(),
-		Level: e.backlog.Level(), Waiting: e.backlog.Waiting(), DeadLetters: -1,
+		Level: e.backlog.Level(), Waiting: e.backlog.Waiting(), DeadLetters: -1, Work: e.work(),
 	}
 	if n, err := e.db.DeadLetters().Count(ctx); err == nil {
 		r.DeadLetters = n
 	}
 	return r
+}
+
+// work reads from the metrics what has been done for the queue.
+func (e *Engine) work() model.QueueWork {
+	families, err := e.metrics.Gather()
+	if err != nil {
+		e.log.Warn("metrics cannot be gathered", zap.Error(err))
+	}
+	sum := make(map[string]float64) // by name, and by name{label} where there is one
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			key := f.GetName()
+			for _, l := range m.GetLabel() {
+				key += "{" + l.GetValue() + "}"
+			}
+			sum[key] += m.GetCounter().GetValue() + m.GetHistogram().GetSampleSum()
+			sum[key+" count"] += float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	n := func(key string) int64 { return int64(sum[key]) }
+	w := model.QueueWork{
+		Commits:    n("zmsg_queue_commits_total"),
+		ItemWrites: n("zmsg_queue_writes_total"), ItemRows: n("zmsg_queue_rows_total"),
+		Increments: n("zmsg_queue_increments_total"), IncrementRows: n("zmsg_queue_increment_rows_total"),
+		DeadLetters: n("zmsg_queue_dead_letters_total"), Lost: n("zmsg_queue_lost_total"), Takeovers: n("zmsg_takeovers_total"),
+		MovedToRedis: n("zmsg_home_changes_total{redis}"), MovedToSQL: n("zmsg_home_changes_total{sql}"),
+	}
+	if commits := sum["zmsg_queue_commit_seconds count"]; commits > 0 {
+		w.CommitTime = time.Duration(sum["zmsg_queue_commit_seconds"] / commits * float64(time.Second))
+	}
+	return w
 }

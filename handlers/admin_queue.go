@@ -64,7 +64,23 @@ type queueReport struct {
 	Lag         float64       `json:"lag_seconds"`
 	Waiting     int64         `json:"waiting"`
 	DeadLetters *int64        `json:"dead_letters"` // null if the database did not tell
+	Work        workReport    `json:"since_start"`
 	Shards      []shardReport `json:"shards"`
+}
+
+// workReport is what this replica has done since its start.
+type workReport struct {
+	Commits       int64   `json:"commits"`
+	CommitSeconds float64 `json:"commit_seconds_mean"`
+	ItemWrites    int64   `json:"item_writes"`
+	ItemRows      int64   `json:"item_rows"`
+	Increments    int64   `json:"increments"`
+	IncrementRows int64   `json:"increment_rows"`
+	DeadLetters   int64   `json:"dead_letters"`
+	Lost          int64   `json:"lost_writes"`
+	Takeovers     int64   `json:"takeovers"`
+	MovedToRedis  int64   `json:"shards_moved_to_redis"`
+	MovedToSQL    int64   `json:"shards_moved_to_sql"`
 }
 
 type shardReport struct {
@@ -86,7 +102,7 @@ func queueJSON(report *model.QueueReport) queueReport {
 	out := queueReport{
 		Replica: report.Replica, Replicas: report.Replicas, Level: report.Level,
 		Backlog: t.backlog, Bytes: t.bytes, Lag: t.lag.Seconds(), Waiting: report.Waiting,
-		Shards: make([]shardReport, 0, len(report.Shards)),
+		Shards: make([]shardReport, 0, len(report.Shards)), Work: workJSON(&report.Work),
 	}
 	if report.DeadLetters >= 0 {
 		out.DeadLetters = &report.DeadLetters
@@ -99,6 +115,14 @@ func queueJSON(report *model.QueueReport) queueReport {
 		})
 	}
 	return out
+}
+
+func workJSON(w *model.QueueWork) workReport {
+	return workReport{
+		Commits: w.Commits, CommitSeconds: w.CommitTime.Seconds(), ItemWrites: w.ItemWrites, ItemRows: w.ItemRows,
+		Increments: w.Increments, IncrementRows: w.IncrementRows, DeadLetters: w.DeadLetters, Lost: w.Lost,
+		Takeovers: w.Takeovers, MovedToRedis: w.MovedToRedis, MovedToSQL: w.MovedToSQL,
+	}
 }
 
 func holds(s *model.ShardReport) string {
@@ -118,11 +142,12 @@ func queueText(report *model.QueueReport) string {
 	var b strings.Builder
 	_, _ = fmt.Fprintf(&b, "level %s   backlog %s (%s)   lag %s   waiting %s   dead letters %s   replicas %d\n", // never fails
 		report.Level, grouped(t.backlog), byteSize(t.bytes), shortTime(t.lag), grouped(report.Waiting), letters, len(report.Replicas))
-	_, _ = fmt.Fprintf(&b, "this is %s; alive: %s\n\n", report.Replica, orDash(strings.Join(report.Replicas, ", ")))
+	_, _ = fmt.Fprintf(&b, "this is %s; alive: %s\n", report.Replica, orDash(strings.Join(report.Replicas, ", ")))
+	appendWork(&b, report)
 	rows := [][]string{{"SHARD", "HOLDS", "HOME", "EPOCH", "BACKLOG", "SIZE", "LAG", "POSITION", "DRAINER", "SERVED BY"}}
 	for i := range report.Shards {
 		s := &report.Shards[i]
-		served := s.Process
+		served := shortProcess(s.Process)
 		if s.RedisOut {
 			served = strings.TrimSpace(served + " (out of reach)")
 		}
@@ -137,6 +162,35 @@ func queueText(report *model.QueueReport) string {
 	}
 	appendTable(&b, rows, "rllrrrrrll")
 	return b.String()
+}
+
+// appendWork tells what this replica has done since its start.
+func appendWork(b *strings.Builder, report *model.QueueReport) {
+	w, out := &report.Work, 0
+	for i := range report.Shards {
+		if report.Shards[i].RedisOut {
+			out++
+		}
+	}
+	_, _ = fmt.Fprintf(b, "since its start: %s commits of %s; %s item writes in %s rows; %s increments in %s rows (%s each)\n",
+		grouped(w.Commits), w.CommitTime.Round(10*time.Microsecond), grouped(w.ItemWrites), grouped(w.ItemRows),
+		grouped(w.Increments), grouped(w.IncrementRows), ratio(w.IncrementRows, w.Increments))
+	_, _ = fmt.Fprintf(b, "  %s shards moved to redis, %s to sql; %s takeovers; %s dead letters, %s writes lost; breaker open for %d shards\n\n",
+		grouped(w.MovedToRedis), grouped(w.MovedToSQL), grouped(w.Takeovers), grouped(w.DeadLetters), grouped(w.Lost), out)
+}
+
+// ratio writes a/b in three digits.
+func ratio(a, b int64) string {
+	if b == 0 {
+		return "0"
+	}
+	return strconv.FormatFloat(float64(a)/float64(b), 'g', 3, 64)
+}
+
+// shortProcess leaves of the identity of a process what tells it from others at a glance.
+func shortProcess(process string) string {
+	const digits = 12
+	return process[:min(len(process), digits)]
 }
 
 // appendTable aligns the columns: to the right where align has an r.

@@ -61,6 +61,22 @@ type QueueReport struct {
 	DeadLetters int64 // that are there; -1 if SQL did not tell
 	Level       string
 	Waiting     int64 // synchronous writes that wait for their commit
+	Work        QueueWork
+}
+
+// QueueWork is what one replica has done for the queue since its start.
+type QueueWork struct {
+	Commits       int64         // transactions of the drain
+	CommitTime    time.Duration // of one, on average
+	ItemWrites    int64
+	ItemRows      int64 // that came of them
+	Increments    int64
+	IncrementRows int64 // that came of them
+	DeadLetters   int64
+	Lost          int64 // queued writes that went with their Redis
+	Takeovers     int64 // times that shards of a replica that was gone fell to this one
+	MovedToRedis  int64 // shards
+	MovedToSQL    int64 // shards
 }
 
 // ShardReport is the queue of one shard.
