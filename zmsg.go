@@ -262,6 +262,7 @@ func (e *Engine) assemble() error {
 	e.parts.Add("Bloom filter", e.caches.Builder)
 	e.parts.Add("events", e.caches.Tailer)
 	e.parts.Add("permissions", e.keeper)
+	e.parts.Add("last moves", shards.NewEnding(e.keeper, journal.Unstored))
 	e.parts.Add("backlog", e.backlog)
 	e.parts.Add("drain", e.drainer)
 	return nil

@@ -93,6 +93,16 @@ func (j *Journal) Len() int { return int(j.writes.Load()) }
 // Bytes returns about how much memory they take.
 func (j *Journal) Bytes() int64 { return j.bytes.Load() }
 
+// Unstored reports whether the journal holds writes of shard s that are not known to be stored.
+func (j *Journal) Unstored(s int) bool {
+	released := j.table.ReleasedUpTo(s)
+	sh := &j.shards[s]
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	j.dropReleased(sh, released)
+	return len(sh.list) > sh.head
+}
+
 // Add takes a write that has just been queued, before it is answered. What it points to must not change any
 // more.
 func (j *Journal) Add(q model.Queued) {
