@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -25,6 +24,7 @@ type Backlog struct {
 	table   *shards.Table
 	redis   *redisconn.Conn
 	journal *Journal
+	drainer *Drainer
 	memory  func() shards.Memory
 
 	seen      atomic.Pointer[survey]
@@ -34,26 +34,13 @@ type Backlog struct {
 	loop      *lifecycle.Loop
 }
 
-// survey is what a look at all streams has found.
-type survey struct {
-	shards []pile
-	total  pile
-	memory shards.Memory
-}
-
-// pile is what lies in streams.
-type pile struct {
-	writes int64
-	bytes  int64     // about
-	oldest time.Time // when the oldest write was made; zero if there is none
-}
-
 // BacklogDeps are what a Backlog works with. Memory tells how Redis stands with its memory.
 type BacklogDeps struct {
 	Space      *keyspace.Space
 	Table      *shards.Table
 	Redis      *redisconn.Conn
 	Journal    *Journal
+	Drainer    *Drainer // is told what lies in the streams
 	Memory     func() shards.Memory
 	Registerer prometheus.Registerer
 }
@@ -61,7 +48,7 @@ type BacklogDeps struct {
 // NewBacklog returns a Backlog that has not started. Until then it knows of own writes only.
 func NewBacklog(cfg Config, d BacklogDeps) *Backlog {
 	b := &Backlog{
-		cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis, journal: d.Journal, memory: d.Memory,
+		cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis, journal: d.Journal, drainer: d.Drainer, memory: d.Memory,
 	}
 	b.seen.Store(&survey{shards: make([]pile, d.Space.Shards())})
 	b.loop = lifecycle.NewLoop(b.run)
@@ -97,71 +84,6 @@ func (b *Backlog) run(ctx context.Context) {
 		case <-tick.C:
 			b.journal.Trim()
 			b.measure(ctx)
-		}
-	}
-}
-
-// measure looks at the streams of all shards: however the replicas share the draining, what lies there is what
-// everybody's writes add to.
-func (b *Backlog) measure(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, measurePeriod)
-	defer cancel()
-	// Own writes that arrive meanwhile may be counted twice, but none is missed.
-	writes, bytes := b.ownWrites.Load(), b.ownBytes.Load()
-	now := &survey{shards: slices.Clone(b.seen.Load().shards), memory: b.memory()}
-	b.look(ctx, now.shards)
-	for _, p := range now.shards {
-		now.total.writes += p.writes
-		now.total.bytes += p.bytes
-		if now.total.oldest.IsZero() || (!p.oldest.IsZero() && p.oldest.Before(now.total.oldest)) {
-			now.total.oldest = p.oldest
-		}
-	}
-	b.seen.Store(now)
-	b.ownWrites.Add(-writes)
-	b.ownBytes.Add(-bytes)
-}
-
-// look brings what is known of the shards up to date.
-func (b *Backlog) look(ctx context.Context, piles []pile) {
-	lengths := make(map[int]*redis.IntCmd)
-	pipe := b.redis.Client().Pipeline()
-	for s := range piles {
-		switch {
-		case b.table.Redis(s) == nil:
-			piles[s] = pile{} // whatever lies there, nobody adds to it
-		case !b.table.Away(s): // else what was seen last counts
-			lengths[s] = pipe.XLen(ctx, b.space.Queue(s))
-		}
-	}
-	if len(lengths) == 0 {
-		return
-	}
-	_, _ = pipe.Exec(ctx) // each reply holds its own error
-	loads, sizes := make(map[int]load), make(map[int]*redis.IntCmd)
-	pipe = b.redis.Client().Pipeline()
-	for s, length := range lengths {
-		switch {
-		case length.Err() != nil:
-		case length.Val() == 0:
-			piles[s] = pile{}
-		default:
-			key := b.space.Queue(s)
-			after := "(" + keyspace.StreamID(b.table.ReleasedUpTo(s)) // what is released may lie there a moment longer
-			loads[s] = load{length, pipe.XRangeN(ctx, key, after, "+", 1)}
-			sizes[s] = pipe.MemoryUsage(ctx, key)
-		}
-	}
-	if len(loads) > 0 {
-		_, _ = pipe.Exec(ctx) // as above
-	}
-	for s, l := range loads {
-		if l.oldest.Err() != nil || sizes[s].Err() != nil {
-			continue
-		}
-		piles[s] = pile{writes: l.length.Val(), bytes: sizes[s].Val()}
-		if age := l.age(s); age > 0 {
-			piles[s].oldest = time.Now().Add(-age)
 		}
 	}
 }

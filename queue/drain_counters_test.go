@@ -297,7 +297,7 @@ func TestBacklogAndLagAreMeasured(t *testing.T) {
 	r.put(r.inShard(1, 0), `"x"`)
 	r.put(r.inShard(1, 1), `"y"`)
 	r.add("likes", 1)
-	r.measure(t.Context())
+	r.backlog.measure(t.Context())
 	families, err := r.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

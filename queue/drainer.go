@@ -168,15 +168,8 @@ func (d *Drainer) sweep(ctx context.Context) {
 		case <-d.table.Moved():
 		}
 		for s := range d.table.Shards() {
-			switch {
-			case !d.table.Owns(s):
-			case d.space.IsCounter(s):
-				d.counters.gather(s, 0)
-			default:
-				d.Wake(s)
-			}
+			d.Wake(s)
 		}
-		d.measure(ctx)
 	}
 }
 

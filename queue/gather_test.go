@@ -28,12 +28,12 @@ func TestChangesStartOneRoundOnly(t *testing.T) {
 		r.change(counts...)
 	}
 	w.busy.Store(true)
-	r.measure(t.Context())
+	r.backlog.measure(t.Context())
 	if list := w.take(); len(list) > 0 {
 		t.Errorf("%v are drained again while a round is under way", list)
 	}
 	w.busy.Store(false)
-	r.measure(t.Context())
+	r.backlog.measure(t.Context())
 	if list := w.take(); !slices.Equal(list, []int{counterShard}) {
 		t.Errorf("%v are drained at once", list)
 	}

@@ -310,14 +310,15 @@ func (f follower) Enter(ctx context.Context, g *shards.Grant) (model.Version, er
 
 func (f follower) Leave(*shards.Grant) {}
 
-// start drains in the background until the test ends.
+// start drains, and measures what there is to drain, in the background until the test ends.
 func (r *rig) start() {
 	r.t.Helper()
-	if err := r.Start(r.t.Context()); err != nil {
+	if err := errors.Join(r.backlog.Start(r.t.Context()), r.Start(r.t.Context())); err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() {
-		if err := r.Stop(context.WithoutCancel(r.t.Context())); err != nil {
+		ctx := context.WithoutCancel(r.t.Context())
+		if err := errors.Join(r.Stop(ctx), r.backlog.Stop(ctx)); err != nil {
 			r.t.Error(err)
 		}
 	})

@@ -1,15 +1,12 @@
 package queue
 
 import (
-	"context"
 	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
 
-	"github.com/zmsg/zmsg/internal/keyspace"
 	"github.com/zmsg/zmsg/model"
 )
 
@@ -105,52 +102,34 @@ type Stats struct {
 	Drained     int64   `json:"drained_writes"`
 }
 
-// Stats returns the figures of the last sweep.
+// Stats returns the figures of the last survey.
 func (d *Drainer) Stats() Stats {
 	st := *d.metrics.stats.Load()
 	st.Drained = d.metrics.drained.Load()
 	return st
 }
 
-// load is what a look at the stream of one shard has found.
-type load struct {
-	length *redis.IntCmd
-	oldest *redis.XMessageSliceCmd
-}
-
-// measure looks at the backlog of this replica's shards: their lengths, and their oldest entries. It does
-// not wait for more changes of counters when there are many that nobody has told of.
-func (d *Drainer) measure(ctx context.Context) {
-	draining := d.counters.busy.Load() // what it takes along is still in the streams
-	loads := make(map[int]load)
-	pipe := d.redis.Client().Pipeline()
-	for s := range d.table.Shards() {
-		if d.table.Owns(s) && d.table.Redis(s) != nil && !d.table.Away(s) {
-			loads[s] = load{pipe.XLen(ctx, d.space.Queue(s)), pipe.XRangeN(ctx, d.space.Queue(s), "-", "+", 1)}
-		}
-	}
-	if len(loads) > 0 {
-		if _, err := pipe.Exec(ctx); err != nil {
-			return // the drain itself tells of such trouble
-		}
-	}
-	st := Stats{OwnedShards: len(loads)}
+// surveyed tells what lies in the streams, of which this replica's are shown. When there are many changes of
+// counters that nobody has told of, they are drained without waiting for more, unless draining says that a round
+// of them was under way when the survey began: what it takes along was still in the streams.
+func (d *Drainer) surveyed(piles []pile, draining bool) {
+	st := Stats{}
 	changes := int64(0)
-	for s := range d.table.Shards() {
+	for s, p := range piles {
 		shard := strconv.Itoa(s)
-		l, measured := loads[s]
-		if !measured {
+		if !d.table.Owns(s) || d.table.Redis(s) == nil || d.table.Away(s) {
 			d.metrics.backlog.DeleteLabelValues(shard)
 			d.metrics.lag.DeleteLabelValues(shard)
 			continue
 		}
-		lag := l.age(s).Seconds()
-		d.metrics.backlog.WithLabelValues(shard).Set(float64(l.length.Val()))
+		lag := p.age().Seconds()
+		d.metrics.backlog.WithLabelValues(shard).Set(float64(p.writes))
 		d.metrics.lag.WithLabelValues(shard).Set(lag)
-		st.Backlog += l.length.Val()
+		st.OwnedShards++
+		st.Backlog += p.writes
 		st.LagSeconds = max(st.LagSeconds, lag)
 		if d.space.IsCounter(s) {
-			changes += l.length.Val()
+			changes += p.writes
 		}
 	}
 	if changes > roundEntries && !draining {
@@ -158,17 +137,4 @@ func (d *Drainer) measure(ctx context.Context) {
 	}
 	d.metrics.stats.Store(&st)
 	d.metrics.owned.Set(float64(st.OwnedShards))
-}
-
-// age returns how old the oldest entry of shard s is, 0 if there is none, or it cannot be read.
-func (l load) age(s int) time.Duration {
-	for _, m := range l.oldest.Val() {
-		switch q := keyspace.ParseQueued(s, m.ID, m.Values); {
-		case q.Item != nil:
-			return max(0, time.Since(q.Item.UpdatedAt))
-		case q.Delta != nil:
-			return max(0, time.Since(q.Delta.At))
-		}
-	}
-	return 0
 }

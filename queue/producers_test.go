@@ -236,7 +236,7 @@ func (r *rig) newProducers(cfg Config, pipe *redisconn.Durable) {
 	r.direct = &direct{memory: r.sql}
 	r.journal = NewJournal(cfg, JournalDeps{Table: r.table, Direct: r.direct, Drainer: r.Drainer, Log: zap.NewNop(), Registerer: r.registry})
 	r.backlog = NewBacklog(cfg, BacklogDeps{
-		Space: r.space, Table: r.table, Redis: r.conn, Journal: r.journal,
+		Space: r.space, Table: r.table, Redis: r.conn, Journal: r.journal, Drainer: r.Drainer,
 		Memory: func() shards.Memory { return shards.Memory{} }, Registerer: r.registry,
 	})
 	r.producer = NewProducer(cfg, ProducerDeps{

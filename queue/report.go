@@ -1,10 +1,6 @@
 package queue
 
-import (
-	"time"
-
-	"github.com/zmsg/zmsg/model"
-)
+import "github.com/zmsg/zmsg/model"
 
 // Report tells how each shard stands, as this replica knows it: it asks nobody.
 func (b *Backlog) Report() []model.ShardReport {
@@ -13,10 +9,7 @@ func (b *Backlog) Report() []model.ShardReport {
 	for s, p := range seen.shards {
 		r := model.ShardReport{
 			Shard: s, Counters: b.space.IsCounter(s), Home: "none", Position: b.table.Position(s),
-			Backlog: p.writes, Bytes: p.bytes, RedisOut: b.table.Away(s),
-		}
-		if !p.oldest.IsZero() {
-			r.Lag = time.Since(p.oldest)
+			Backlog: p.writes, Bytes: p.bytes, Lag: p.age(), RedisOut: b.table.Away(s),
 		}
 		if len(alive) > 0 {
 			r.Drainer = alive[s%len(alive)]
