@@ -143,7 +143,7 @@ func TestTwoProcessesStartOnAnEmptyDatabase(t *testing.T) {
 	if migrated != 1 {
 		t.Errorf("the database was migrated %d times", migrated)
 	}
-	if n := w.number(t, "SELECT count(*) FROM shards WHERE ready"); n != shardCount {
+	if n := w.number(t, "SELECT count(*) FROM shards WHERE ready"); n != allShards {
 		t.Errorf("%d shards are ready", n)
 	}
 }
@@ -164,7 +164,7 @@ func TestAnotherNumberOfShardsIsRefused(t *testing.T) {
 	w := newWorld(t)
 	launch(t, w.env()...).Kill(t)
 	r := execute(t, nil, w.env("ZMSG_QUEUE_SHARDS=32")...)
-	if r.code != exitFailed || !strings.Contains(r.stderr, "QUEUE_SHARDS") || !strings.Contains(r.stderr, "is 32, but this database was set up with 16 shards") {
+	if r.code != exitFailed || !strings.Contains(r.stderr, "QUEUE_SHARDS") || !strings.Contains(r.stderr, "is 32 (and 8 for counters), but this database was set up with 16 (and 4 for counters)") {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 }
