@@ -1,6 +1,6 @@
-// Package shards holds a replica's permissions: under which epoch, and on which Redis process, it may
-// use each shard now. The Keeper renews them in SQL, notices when a home is lost and opens a new
-// epoch; the Table is what everybody else looks at.
+// Package shards holds a replica's permissions: under which epoch, and in which home (a Redis process,
+// or SQL while Redis is lost), it may use each shard now. The Keeper renews them in SQL, notices when a
+// home is lost or back, and opens a new epoch; the Table is what everybody else looks at.
 package shards
 
 import (
@@ -104,8 +104,8 @@ func (t *Table) confirm(until time.Duration) {
 	t.extend(until)
 }
 
-// extend lets all permissions last until then, except those for homes in SQL. Those that had run out are in force again, for nobody
-// has told of another epoch: who waits for them looks anew.
+// extend lets all permissions last until then, except those for homes in SQL. Those that have run out
+// and are still there come into force again: the caller gives them up first.
 func (t *Table) extend(until time.Duration) {
 	if was := t.until.Swap(int64(until)); was > int64(t.now()) {
 		return
@@ -121,7 +121,7 @@ func (t *Table) extend(until time.Duration) {
 // Holds reports whether g is still in force. It is asked again before an answer is given.
 func (t *Table) Holds(g *Grant) bool { return t.Grant(g.Shard) == g }
 
-// Doubt gives up a permission because Redis refused it or because events were missed. The Keeper finds
+// Doubt gives up a permission because its home refused it or because events were missed. The Keeper finds
 // out what is true and enters the epoch anew, or opens another one.
 func (t *Table) Doubt(g *Grant) {
 	r := &t.rows[g.Shard]

@@ -1,4 +1,8 @@
-// Package postgres keeps feed items, the state of shards and the nodes of IDs in PostgreSQL.
+// Package postgres keeps in PostgreSQL what lasts: feed items, counters, the idempotency keys of committed
+// writes and dead letters; and what replicas agree on: the state of shards, and the nodes of IDs.
+//
+// Writes come in two ways. Drain takes what was queued, and moves positions with it; Direct takes writes
+// while PostgreSQL is the home of their shard, and what replicas had queued in a Redis that was lost.
 //
 // Every error is a [model.Error]: Unavailable when the database is away or short of something, so
 // that a write's outcome is unknown and the same call may be repeated; Invalid when it refuses a
@@ -23,7 +27,7 @@ import (
 // Config says how the database is reached.
 type Config struct {
 	DSN               DSN           `env:"POSTGRES_DSN" desc:"address, as URL or in keyword form"`
-	MaxConns          int32         `env:"POSTGRES_MAX_CONNS" envDefault:"16" unit:"connections" desc:"most connections of this process for reads"`
+	MaxConns          int32         `env:"POSTGRES_MAX_CONNS" envDefault:"16" unit:"connections" desc:"most connections of this process for reads; while PostgreSQL stands in for Redis, writes take half of them"`
 	ControlConns      int32         `env:"POSTGRES_CONTROL_CONNS" envDefault:"4" unit:"connections" desc:"most connections of this process for heartbeats, ID windows and the drain, which thus never wait for reads"` // 0 means DefaultControlConns
 	MinConns          int32         `env:"POSTGRES_MIN_CONNS" envDefault:"2" unit:"connections" desc:"connections kept open when idle"`
 	ConnectTimeout    time.Duration `env:"POSTGRES_CONNECT_TIMEOUT" envDefault:"3s" unit:"duration" desc:"longest wait for a new connection"`
@@ -76,8 +80,8 @@ func (d DSN) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 // DB is two pools of connections. It is safe for concurrent use.
 type DB struct {
 	pool *pgxpool.Pool
-	// control serves Shards, Drain and Nodes: however many slow reads wait for pool, permissions and
-	// ID windows are renewed in time, and the queue is drained.
+	// control serves Shards, Drain, Nodes and flushes: however many slow reads and direct writes wait for
+	// pool, permissions and ID windows are renewed in time, and the queue is drained.
 	control *pgxpool.Pool
 	direct  chan struct{} // one element for each direct transaction under way
 	turns   turns         // of direct transactions
@@ -109,7 +113,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return db, nil
 }
 
-// poolConfig returns the configuration of the pool for reads.
+// poolConfig returns the configuration of the pool for reads and direct writes.
 func poolConfig(cfg Config) (*pgxpool.Config, error) {
 	pc, err := pgxpool.ParseConfig(string(cfg.DSN))
 	if err != nil {
@@ -150,7 +154,8 @@ const (
 	commit = "commit"
 )
 
-// transact runs the queued queries as one transaction in one round trip, on a control connection. An error rolls all back.
+// transact runs the queued queries as one transaction in one round trip, on a control connection. An error
+// rolls all back.
 func (db *DB) transact(ctx context.Context, queue func(*pgx.Batch)) error {
 	b := &pgx.Batch{}
 	b.Queue(begin)

@@ -23,8 +23,8 @@ const recall = `
 SELECT (array_agg(records[array_position(keys, $2)] ORDER BY id DESC))[1]
 FROM idempotency WHERE shard = $1 AND keys @> ARRAY[$2::text]`
 
-// Recall returns what was remembered under the key: fingerprint|result of a write. ok is false if SQL does not know
-// the key.
+// Recall returns what was remembered under the key: fingerprint|result of a write. ok is false if SQL does
+// not know the key.
 func (k *Keys) Recall(ctx context.Context, shard int, key string) (record string, ok bool, err error) {
 	var found *string
 	if err := k.db.pool.QueryRow(ctx, recall, shard, text(key)).Scan(&found); err != nil || found == nil {
@@ -86,8 +86,8 @@ SELECT f.shard, f.version
 FROM flushed AS f JOIN unnest($1::integer[], $2::bigint[]) AS w (shard, version) USING (shard, version)`
 
 // leaveOut parts writes of the given shards that came to SQL by another way, known by their idempotency
-// key or by the note of a flush, from the rest; and changes of counters that were set here since. Items have no such note, unless they became dead letters: their
-// versions tell. The caller holds the locks of the
+// key or by the note of a flush, from the rest; and changes of counters that were set here since. Items have
+// no such note, unless they became dead letters: their versions tell. The caller holds the locks of the
 // shards' rows, so that nobody adds to what is known.
 func leaveOut(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]bool) (rest []model.Queued, known []*model.Queued, err error) {
 	seen, err := look(ctx, tx, writes, shards)
