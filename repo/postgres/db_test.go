@@ -146,6 +146,11 @@ func TestP10_DatabaseDies(t *testing.T) {
 		wantUnavailable(t, "Heartbeat", err)
 		_, err = db.Nodes().Acquire(t.Context(), "h", time.Second)
 		wantUnavailable(t, "Acquire", err)
+		_, _, err = db.Keys().Recall(t.Context(), 0, "k")
+		wantUnavailable(t, "Recall", err)
+		if message := new(model.Error); !errors.As(err, &message) || !strings.Contains(message.Message, "idempotency key") {
+			t.Errorf("Recall does not say what it wanted: %v", err)
+		}
 	}
 	if err := server.Start(t.Context()); err != nil {
 		t.Fatal(err)

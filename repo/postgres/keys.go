@@ -24,11 +24,15 @@ SELECT (array_agg(records[array_position(keys, $2)] ORDER BY id DESC))[1]
 FROM idempotency WHERE shard = $1 AND keys @> ARRAY[$2::text]`
 
 // Recall returns what was remembered under the key: fingerprint|result of a write. ok is false if SQL does
-// not know the key.
+// not know the key. A client whose write is delayed is told why it needs the database.
 func (k *Keys) Recall(ctx context.Context, shard int, key string) (record string, ok bool, err error) {
 	var found *string
-	if err := k.db.pool.QueryRow(ctx, recall, shard, text(key)).Scan(&found); err != nil || found == nil {
-		return "", false, translate(err)
+	err = translate(k.db.pool.QueryRow(ctx, recall, shard, text(key)).Scan(&found))
+	if err != nil && model.KindOf(err) == model.Unavailable {
+		err = model.NewUnavailable("only the database can tell whether the idempotency key was used, and it is out of reach", err)
+	}
+	if err != nil || found == nil {
+		return "", false, err
 	}
 	return string(decodeRecord(*found)), true, nil
 }
