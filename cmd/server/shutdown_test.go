@@ -164,7 +164,7 @@ func TestAnotherNumberOfShardsIsRefused(t *testing.T) {
 	w := newWorld(t)
 	launch(t, w.env()...).Kill(t)
 	r := execute(t, nil, w.env("ZMSG_QUEUE_SHARDS=32")...)
-	if r.code != exitFailed || !strings.Contains(r.stderr, "QUEUE_SHARDS") || !strings.Contains(r.stderr, "is 32 (and 8 for counters), but this database was set up with 16 (and 4 for counters)") {
+	if r.code != exitFailed || !strings.Contains(r.stderr, "zmsg: ZMSG_QUEUE_SHARDS: ") || !strings.Contains(r.stderr, "is 32 (and 8 for counters), but this database was set up with 16 (and 4 for counters)") {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 }

@@ -112,14 +112,14 @@ func (d Durability) metBy(ctx context.Context, node *redis.Client) (Mode, error)
 		return ModeMemory, err
 	}
 	cannot := func(format string, args ...any) (Mode, error) {
-		return ModeMemory, fmt.Errorf("QUEUE_DURABILITY: %s needs %w (%s): %w", d.Level, fmt.Errorf(format, args...), title(node, id), ErrNotDurable)
+		return ModeMemory, fmt.Errorf("ZMSG_QUEUE_DURABILITY: %s needs %w (%s): %w", d.Level, fmt.Errorf(format, args...), title(node, id), ErrNotDurable)
 	}
 	if id.Role != "master" {
 		return cannot("a master, got a %s", id.Role)
 	}
 	if d.Level == LevelReplicated {
 		if id.Replicas < d.Replicas {
-			return cannot("QUEUE_REPLICA_ACKS=%d replicas, got %d", d.Replicas, id.Replicas)
+			return cannot("ZMSG_QUEUE_REPLICA_ACKS=%d replicas, got %d", d.Replicas, id.Replicas)
 		}
 		return ModeWait, nil
 	}

@@ -48,7 +48,7 @@ func TestCheckDurability(t *testing.T) {
 		{name: "WaitAOF", level: LevelFsync, server: ofValkey(logged("everysec")), mode: ModeWaitAOF},
 		{name: "WaitAOFUntold", level: LevelFsync, server: ofValkey(logged("always")), user: true, mode: ModeWaitAOF},
 		{name: "NeverOfValkey", level: LevelFsync, server: ofValkey(logged("no")), reason: "appendfsync always or everysec, got no"},
-		{name: "NoReplica", level: LevelReplicated, reason: "QUEUE_REPLICA_ACKS=1 replicas, got 0"},
+		{name: "NoReplica", level: LevelReplicated, reason: "ZMSG_QUEUE_REPLICA_ACKS=1 replicas, got 0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +66,7 @@ func TestCheckDurability(t *testing.T) {
 				t.Errorf("got %v, %v, want %v", mode, err, tt.mode)
 			case tt.reason != "" && !errors.Is(err, ErrNotDurable):
 				t.Errorf("got %v, %v", mode, err)
-			case tt.reason != "" && (!strings.Contains(err.Error(), tt.reason) || !strings.Contains(err.Error(), "QUEUE_DURABILITY: ")):
+			case tt.reason != "" && (!strings.Contains(err.Error(), tt.reason) || !strings.Contains(err.Error(), "ZMSG_QUEUE_DURABILITY: ")):
 				t.Errorf("got %q, want it to contain %q", err, tt.reason)
 			}
 		})
@@ -81,7 +81,7 @@ func TestCheckDurabilityOfReplicas(t *testing.T) {
 		t.Errorf("got %v, %v", mode, err)
 	}
 	two := Durability{Level: LevelReplicated, Replicas: 2}
-	if _, err := conn.CheckDurability(t.Context(), two, "{1}"); !errors.Is(err, ErrNotDurable) || !strings.Contains(err.Error(), "QUEUE_REPLICA_ACKS=2 replicas, got 1") {
+	if _, err := conn.CheckDurability(t.Context(), two, "{1}"); !errors.Is(err, ErrNotDurable) || !strings.Contains(err.Error(), "ZMSG_QUEUE_REPLICA_ACKS=2 replicas, got 1") {
 		t.Errorf("two replicas: %v", err)
 	}
 	if _, err := conn.CheckDurability(t.Context(), Durability{Level: "paper"}, "{1}"); err == nil {

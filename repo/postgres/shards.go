@@ -53,7 +53,7 @@ func (s *Shards) Init(ctx context.Context, items, total int) error {
 		}
 	}
 	if have != want {
-		return model.NewInvalid("QUEUE_SHARDS", fmt.Sprintf(
+		return model.NewInvalid("ZMSG_QUEUE_SHARDS", fmt.Sprintf(
 			"is %d (and %d for counters), but this database was set up with %d (and %d for counters), which cannot be changed",
 			want.Items, want.Counters, have.Items, have.Counters))
 	}
