@@ -7,6 +7,16 @@ import (
 	"time"
 )
 
+// Record returns what is stored under an idempotency key: the fingerprint of the request, and its result as
+// Encode wrote it. A fingerprint has no '|'.
+func Record(fingerprint, result string) string { return fingerprint + "|" + result }
+
+// ResultIn returns the result in a record, if it is that of the request with the fingerprint: else the key
+// was used by another one.
+func ResultIn(record, fingerprint string) (result string, same bool) {
+	return strings.CutPrefix(record, fingerprint+"|")
+}
+
 // Encode returns what is remembered of the result under an idempotency key:
 // id|epoch|sequence|created|updated|existed, with times in milliseconds of Unix time.
 func (r *WriteResult) Encode() string {

@@ -62,3 +62,16 @@ func FuzzParseCountResult(f *testing.F) {
 		}
 	})
 }
+
+func TestRecordBelongsToItsRequest(t *testing.T) {
+	t.Parallel()
+	record := model.Record("ab", "1|2|3")
+	if result, same := model.ResultIn(record, "ab"); !same || result != "1|2|3" {
+		t.Errorf("got %q, %v", result, same)
+	}
+	for _, other := range []string{"", "a", "abc", "b"} {
+		if _, same := model.ResultIn(record, other); same {
+			t.Errorf("%q is taken for the same request", other)
+		}
+	}
+}

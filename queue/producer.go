@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
-	"github.com/zmsg/zmsg/internal/failpoint"
 	"github.com/zmsg/zmsg/internal/keyspace"
 	"github.com/zmsg/zmsg/internal/redisconn"
 	"github.com/zmsg/zmsg/internal/shards"
@@ -154,86 +150,10 @@ func (p *Producer) recall(ctx context.Context, g *shards.Grant, c *call) (keyspa
 	if !known {
 		return nil, nil
 	}
-	if result, same := strings.CutPrefix(record, c.Fingerprint+"|"); same {
+	if result, same := model.ResultIn(record, c.Fingerprint); same {
 		return keyspace.Reply{"replay", result}, nil
 	}
 	return keyspace.Reply{"reused"}, nil
-}
-
-// call is a write on its way, with what is known of an item that L2 does not hold, and of its key.
-type call struct {
-	*model.Write
-	keys     []string
-	tip      string
-	snapshot []byte
-	lookedUp bool // the key was looked up in SQL
-	known    bool // and found there
-}
-
-func (c *call) remember(g *shards.Grant, tip uint64, it *model.Item) {
-	c.tip, c.snapshot = strconv.FormatUint(tip, 10), keyspace.AppendSnapshot(nil, it, g.Epoch)
-}
-
-func (p *Producer) run(ctx context.Context, g *shards.Grant, c *call) (keyspace.Reply, error) {
-	op := "v"
-	if c.Op == model.OpDelete {
-		op = "d"
-	}
-	cmd := g.Scripts.Cmd(ctx, keyspace.Write, c.keys,
-		g.Epoch, op, keyspace.Stripe(c.ID), int64(c.ID), int64(c.AuthorID), c.Kind, []byte(c.Content), c.At.UnixMilli(),
-		condition(c.Cond), c.tip, c.snapshot, p.space.Prefix(g.Shard),
-		c.IdempotencyKey, c.Fingerprint, int64(p.cfg.IdempotencyTTL/time.Second), flag(c.lookedUp))
-	if err := send(ctx, p.pipe, c.Delayed, c.keys[0], cmd); err != nil {
-		return nil, err
-	}
-	if err := failpoint.Hit("write.after_script"); err != nil {
-		return nil, err
-	}
-	return keyspace.ReplyOf(cmd)
-}
-
-// send runs a script of the queue. What is not delayed is answered when SQL has it, which is more than any Redis
-// can promise before: so it does not wait for the disk or the replicas of Redis.
-func send(ctx context.Context, pipe *redisconn.Durable, delayed bool, key string, cmd redis.Cmder) error {
-	if delayed {
-		return pipe.Do(ctx, key, cmd)
-	}
-	return pipe.DoPlain(ctx, cmd)
-}
-
-// flag is a condition as the scripts read it.
-func flag(b bool) string {
-	if b {
-		return "1"
-	}
-	return ""
-}
-
-// condition is a write's precondition as the script reads it.
-func condition(c model.Cond) string {
-	switch {
-	case c.Absent:
-		return "a"
-	case len(c.Match) > 0:
-		var b strings.Builder
-		b.WriteByte('m')
-		for i, v := range c.Match {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			b.WriteString(keyspace.Hex(v))
-		}
-		return b.String()
-	case c.Exists:
-		return "x"
-	default:
-		return ""
-	}
-}
-
-// needsLoad reports whether the script must know the item, and at which event tip it missed it.
-func needsLoad(r keyspace.Reply) (tip uint64, ok bool) {
-	return uint64(r.Number(1)), r.Text(0) == "load"
 }
 
 // finish turns a reply into a result. A write that was made is told to the journal and the caches first.
@@ -296,7 +216,7 @@ func (p *Producer) made(g *shards.Grant, w *model.Write, r keyspace.Reply) (mode
 	}
 	q := model.Queued{Shard: g.Shard, Version: res.Version, Item: it, Key: w.IdempotencyKey}
 	if q.Key != "" {
-		q.Record = w.Fingerprint + "|" + res.Encode()
+		q.Record = model.Record(w.Fingerprint, res.Encode())
 	}
 	p.journal.Add(q)
 	p.backlog.queued(1, sizeOf(&q))
@@ -315,52 +235,4 @@ func (p *Producer) Await(ctx context.Context, id model.ID, v model.Version) erro
 func (p *Producer) stored(ctx context.Context, id model.ID, v model.Version) (bool, error) {
 	it, err := p.rows.Get(ctx, id)
 	return it.Version >= v, err
-}
-
-// Remember stores result under key unless the key is known, and returns what is stored.
-func (p *Producer) Remember(ctx context.Context, key string, result []byte) (stored []byte, replayed bool, err error) {
-	s := p.space.ShardOfKey(key)
-	err = p.table.Under(ctx, s, func(g *shards.Grant) error {
-		if g.SQL {
-			var done func()
-			if done, err = p.backlog.admit(); err != nil {
-				return err
-			}
-			defer done()
-			stored, replayed, err = p.direct.Remember(ctx, s, g.Epoch, key, result)
-			return err
-		}
-		stored, replayed, err = p.remember(ctx, g, key, result)
-		return err
-	})
-	return stored, replayed, err
-}
-
-// remember is Remember in Redis.
-func (p *Producer) remember(ctx context.Context, g *shards.Grant, key string, result []byte) (stored []byte, replayed bool, err error) {
-	for lookedUp := false; ; lookedUp = true {
-		meta := p.space.Meta(g.Shard)
-		cmd := g.Scripts.Cmd(ctx, keyspace.Recall, []string{meta},
-			g.Epoch, p.space.Prefix(g.Shard), key, result, int64(p.cfg.IdempotencyTTL/time.Second), flag(lookedUp))
-		// Nothing that is promised to survive Redis rests on what is remembered here: the writes that it
-		// belongs to carry their keys themselves.
-		if err := p.pipe.DoPlain(ctx, cmd); err != nil {
-			return nil, false, failed(err, "the answer could not be stored under its key")
-		}
-		reply, err := keyspace.ReplyOf(cmd)
-		switch {
-		case err != nil:
-			return nil, false, fmt.Errorf("recall script: %w", err)
-		case reply.Number(0) == 0:
-			return result, false, nil
-		case reply.Number(0) == 1:
-			return []byte(reply.Text(1)), true, nil
-		case lookedUp:
-			return nil, false, errors.New("recall script: the key was looked up already")
-		}
-		record, known, err := p.keys.Recall(ctx, g.Shard, key)
-		if known || err != nil {
-			return []byte(record), known, err
-		}
-	}
 }

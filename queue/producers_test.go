@@ -53,7 +53,7 @@ func (d *direct) Write(_ context.Context, shard int, epoch int64, w *model.Write
 	}
 	defer unlock()
 	if record, known := d.records[w.IdempotencyKey]; known {
-		result, same := strings.CutPrefix(record, w.Fingerprint+"|")
+		result, same := model.ResultIn(record, w.Fingerprint)
 		if !same {
 			return model.WriteResult{Outcome: model.OutcomeKeyReused}, nil
 		}
@@ -69,7 +69,7 @@ func (d *direct) Write(_ context.Context, shard int, epoch int64, w *model.Write
 		ID: w.ID, Outcome: model.OutcomeApplied, Version: it.Version, CreatedAt: w.At, UpdatedAt: w.At, Created: row.Version == 0, Committed: true,
 	}
 	if w.IdempotencyKey != "" {
-		d.records[w.IdempotencyKey] = w.Fingerprint + "|" + res.Encode()
+		d.records[w.IdempotencyKey] = model.Record(w.Fingerprint, res.Encode())
 	}
 	return res, nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -195,7 +194,7 @@ func (t *tally) made(g *shards.Grant, c *model.Count, res *model.CountResult, r 
 		Delta: &model.Delta{Counter: c.Counter, N: delta, At: time.UnixMilli(now).UTC(), Remove: c.Op == model.CountRemove},
 	}
 	if q.Key != "" {
-		q.Record = c.Fingerprint + "|" + res.Encode()
+		q.Record = model.Record(c.Fingerprint, res.Encode())
 	}
 	t.journal.Add(q)
 	t.backlog.queued(1, sizeOf(&q))
@@ -229,7 +228,7 @@ func (t *tally) recall(ctx context.Context, g *shards.Grant) {
 				return nil
 			}
 			if err == nil {
-				if result, same := strings.CutPrefix(record, c.Fingerprint+"|"); same {
+				if result, same := model.ResultIn(record, c.Fingerprint); same {
 					t.results[i], err = t.replay(ctx, g, result, true)
 				} else {
 					t.results[i].Outcome = model.OutcomeKeyReused

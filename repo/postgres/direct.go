@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/fnv"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -201,7 +200,7 @@ func (d *Direct) Write(ctx context.Context, shard int, epoch int64, w *model.Wri
 		}
 		queueItems(b, [][]*model.Queued{{{Item: next}}}, new(int))
 		if w.IdempotencyKey != "" {
-			b.Queue(rememberKeys, shard, keys, []string{w.Fingerprint + "|" + res.Encode()})
+			b.Queue(rememberKeys, shard, keys, []string{model.Record(w.Fingerprint, res.Encode())})
 		}
 		return nil
 	})
@@ -264,7 +263,7 @@ func holds(c model.Cond, exists bool, v model.Version) bool {
 
 // replayWrite is the answer to a write whose key is known.
 func replayWrite(record string, w *model.Write) (model.WriteResult, error) {
-	result, same := strings.CutPrefix(record, w.Fingerprint+"|")
+	result, same := model.ResultIn(record, w.Fingerprint)
 	if !same {
 		return model.WriteResult{ID: w.ID, Outcome: model.OutcomeKeyReused}, nil
 	}

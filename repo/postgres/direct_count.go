@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -106,7 +105,7 @@ func (t *tally) remove(c model.Counter) {
 // changes.
 func (t *tally) count(c *model.Count) (model.CountResult, error) {
 	if record, ok := t.known[c.IdempotencyKey]; ok {
-		result, same := strings.CutPrefix(record, c.Fingerprint+"|")
+		result, same := model.ResultIn(record, c.Fingerprint)
 		if !same {
 			return model.CountResult{Outcome: model.OutcomeKeyReused}, nil
 		}
@@ -117,7 +116,7 @@ func (t *tally) count(c *model.Count) (model.CountResult, error) {
 		t.absolute[c.Counter] = struct{}{}
 	}
 	if res.Outcome == model.OutcomeApplied && c.IdempotencyKey != "" {
-		record := c.Fingerprint + "|" + res.Encode()
+		record := model.Record(c.Fingerprint, res.Encode())
 		t.known[c.IdempotencyKey] = record
 		t.keys, t.records = append(t.keys, c.IdempotencyKey), append(t.records, record)
 	}
