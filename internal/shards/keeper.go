@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -292,74 +291,6 @@ func (k *Keeper) isSettled(sh model.Shard) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.settled[sh.Shard] >= sh.Epoch
-}
-
-// strange is a home that this replica cannot take shards from, and does not reach.
-type strange struct {
-	home  string // HomeSQL: most replicas do not reach the Redis that this one reaches
-	since time.Time
-	told  bool
-}
-
-// StrangeHome returns the home from which this replica cannot take shards because most others do not see
-// the Redis that it sees, "" if there is none: HomeSQL, or the Redis process that they see. A restart or a
-// failover looks so for a moment, which does not count.
-func (k *Keeper) StrangeHome() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.strange.told {
-		return k.strange.home
-	}
-	return ""
-}
-
-// setStrange keeps the strange home, "" for none, and tells of it once it has lasted.
-func (k *Keeper) setStrange(home, mine string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if home != k.strange.home {
-		k.strange = strange{home: home, since: time.Now()}
-	}
-	if home == "" || k.strange.told || time.Since(k.strange.since) < 2*k.cfg.Permission {
-		return
-	}
-	k.strange.told = true
-	k.Log.Error("most replicas do not reach the Redis that this one reaches; all must be given the same",
-		zap.String("home", home), zap.String("mine", mine))
-}
-
-// estranged reports whether the others have kept a Redis that this replica does not reach for so long that
-// it is no failover. The shards then go to SQL, which all of them reach, if the others allow it.
-func (k *Keeper) estranged() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.strange.home != "" && k.strange.home != model.HomeSQL && time.Since(k.strange.since) >= k.cfg.Permission
-}
-
-// Memory is how a Redis process stands with its memory.
-type Memory struct {
-	Policy string // what it evicts at its limit, such as "noeviction"
-	Used   int64  // bytes
-	Limit  int64  // bytes; 0: none
-}
-
-// Full returns the share of the limit that is used, 0 if there is no limit.
-func (m Memory) Full() float64 {
-	if m.Limit == 0 {
-		return 0
-	}
-	return float64(m.Used) / float64(m.Limit)
-}
-
-// Evicts reports whether the policy may take queued writes, which have no TTL.
-func (m Memory) Evicts() bool { return strings.HasPrefix(m.Policy, "allkeys-") }
-
-// Memory returns how Redis stands, as last seen; its Policy is "" before the first look. Of several
-// processes it tells of the worst.
-func (k *Keeper) Memory() Memory {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.memory
 }
 
 func (k *Keeper) leave(s int) {

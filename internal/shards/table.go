@@ -4,7 +4,6 @@
 package shards
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,11 +53,6 @@ type row struct {
 	doubted  bool          // a script refused the current grant
 	forgot   int64         // epoch in which SQL was found to have lost commits; 0: none
 	changed  chan struct{} // closed and replaced when released or grant changes
-}
-
-type members struct {
-	index, count int
-	alive        []string
 }
 
 // NewTable returns a table without any permission.
@@ -241,22 +235,6 @@ func (t *Table) RedisDown() int {
 	return n
 }
 
-// Owns reports whether draining shard s falls to this replica. It is advice that spreads the work:
-// two replicas may believe it for a moment, and the compare-and-set of the position keeps them apart.
-func (t *Table) Owns(s int) bool {
-	m := t.members.Load()
-	return m.count > 0 && s%m.count == m.index
-}
-
-// Alive returns the replicas that hold permissions, by name.
-func (t *Table) Alive() []string { return t.members.Load().alive }
-
-// Leads reports whether work that one replica should do falls to this one.
-func (t *Table) Leads() bool {
-	m := t.members.Load()
-	return m.count > 0 && m.index == 0
-}
-
 // Granted returns how many shards this replica may use now.
 func (t *Table) Granted() int { return t.countUsable(func(*Grant) bool { return true }) }
 
@@ -374,25 +352,3 @@ func (t *Table) isDoubted(s int) bool {
 	defer r.mu.Unlock()
 	return r.doubted
 }
-
-// setMembers keeps which replicas share the work, and reports whether one of them has gone.
-func (t *Table) setMembers(alive []string, me string) (gone bool) {
-	m := &members{count: len(alive), alive: alive}
-	for i, name := range alive {
-		if name == me {
-			m.index = i
-		}
-	}
-	was := t.members.Swap(m)
-	if slices.Equal(was.alive, alive) {
-		return false
-	}
-	select {
-	case t.moved <- struct{}{}:
-	default:
-	}
-	return slices.ContainsFunc(was.alive, func(name string) bool { return !slices.Contains(alive, name) })
-}
-
-// Moved tells when shards have begun to fall to other replicas than before. One reader is told.
-func (t *Table) Moved() <-chan struct{} { return t.moved }
