@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
@@ -310,12 +309,9 @@ func (c *Counters) runLoad(ctx context.Context, g *shards.Grant, subject string,
 		args = append(args, metric, n)
 	}
 	cmd := g.Scripts.Cmd(ctx, keyspace.LoadTotals, keys, args...)
-	if err := c.pipe.DoMany(ctx, []redis.Cmder{cmd}); err != nil {
+	if err := c.pipe.Do(ctx, cmd); err != nil {
 		return "", scriptError(err)
 	}
 	reply, err := keyspace.ReplyOf(cmd)
-	if err != nil {
-		return "", scriptError(err)
-	}
-	return reply.Text(0), nil
+	return reply.Text(0), err
 }

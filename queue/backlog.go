@@ -139,7 +139,7 @@ func (b *Backlog) level() level {
 
 func (c *Config) level(p pile, now time.Time, m shards.Memory) level {
 	// A Redis that evicts makes use of all of its memory: only one that does not runs full of what is queued.
-	tight := m.Limit > 0 && !strings.HasPrefix(m.Policy, "volatile-") && float64(m.Used) > memoryBusy*float64(m.Limit)
+	tight := m.Full() > memoryBusy && !strings.HasPrefix(m.Policy, "volatile-")
 	switch {
 	case p.writes/2 >= c.MaxWrites, p.bytes/2 >= c.MaxBytes:
 		return levelFull
