@@ -165,10 +165,21 @@ func (d *Drainer) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			for s := range d.table.Shards() {
+				d.Wake(s)
+			}
 		case <-d.table.Moved():
+			d.takeOver()
 		}
-		for s := range d.table.Shards() {
-			d.Wake(s)
+	}
+}
+
+// takeOver drains at once what falls to this replica now, counters too: of what a replica that is gone has
+// queued, Redis holds the only copy.
+func (d *Drainer) takeOver() {
+	for s := range d.table.Shards() {
+		if d.table.Owns(s) {
+			d.worker(s).wake(s)
 		}
 	}
 }
