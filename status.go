@@ -35,11 +35,15 @@ func (e *Engine) Checks() []Check {
 	default:
 		shards += ": other replicas use another Redis than this one; all must be given the same"
 	}
-	memory := e.keeper.Memory()
-	level := e.backlog.Level()
+	sqlDown, redisDown := e.table.SQLDown(), e.table.RedisDown() > 0
+	withoutSQL, withoutRedis := "out of reach: delayed writes and cached reads only", "out of reach: the database does its work"
+	if sqlDown && redisDown {
+		withoutSQL, withoutRedis = "out of reach", "out of reach"
+	}
+	memory, level := e.keeper.Memory(), e.backlog.Level()
 	return []Check{
-		optional(check("database", !e.table.SQLDown(), "answers", "out of reach: delayed writes and cached reads only")),
-		optional(check("redis", e.table.RedisDown() == 0, "answers", "out of reach: the database does its work")),
+		optional(check("database", !sqlDown, "answers", withoutSQL)),
+		optional(check("redis", !redisDown, "answers", withoutRedis)),
 		check("shards", granted == total, shards, shards),
 		check("ids", e.ids.Ready() == nil, "a window is held", "no window is held"),
 		check("eviction", !memory.Evicts(), memory.Policy,

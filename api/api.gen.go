@@ -261,12 +261,12 @@ type CountDurability string
 
 // Counter A counter.
 type Counter struct {
-	// Metric What is counted.
+	// Metric What is counted. Neither . nor .., which clients take out of paths.
 	//
 	// Example: likes
 	Metric Metric `json:"metric"`
 
-	// Subject What is counted for.
+	// Subject What is counted for. Neither . nor .., which clients take out of paths.
 	//
 	// Example: post:17
 	Subject Subject `json:"subject"`
@@ -282,7 +282,7 @@ type CounterBatchGetItem struct {
 	// Metric What is counted.
 	Metric *string `json:"metric,omitempty"`
 
-	// Subject What is counted for.
+	// Subject What is counted for. Neither . nor .., which clients take out of paths.
 	//
 	// Example: post:17
 	Subject Subject `json:"subject"`
@@ -333,12 +333,12 @@ type CounterBatchIncrement struct {
 	// IdempotencyKey New for every intended increment of this counter; the `Idempotency-Key` of the single request.
 	IdempotencyKey *string `json:"idempotency_key,omitempty"`
 
-	// Metric What is counted.
+	// Metric What is counted. Neither . nor .., which clients take out of paths.
 	//
 	// Example: likes
 	Metric Metric `json:"metric"`
 
-	// Subject What is counted for.
+	// Subject What is counted for. Neither . nor .., which clients take out of paths.
 	//
 	// Example: post:17
 	Subject Subject `json:"subject"`
@@ -390,12 +390,12 @@ type CounterCounted struct {
 	// the loss of the queue's machine.
 	Durability CountDurability `json:"durability"`
 
-	// Metric What is counted.
+	// Metric What is counted. Neither . nor .., which clients take out of paths.
 	//
 	// Example: likes
 	Metric Metric `json:"metric"`
 
-	// Subject What is counted for.
+	// Subject What is counted for. Neither . nor .., which clients take out of paths.
 	//
 	// Example: post:17
 	Subject Subject `json:"subject"`
@@ -420,12 +420,12 @@ type CounterWritten struct {
 	// the loss of the queue's machine.
 	Durability CountDurability `json:"durability"`
 
-	// Metric What is counted.
+	// Metric What is counted. Neither . nor .., which clients take out of paths.
 	//
 	// Example: likes
 	Metric Metric `json:"metric"`
 
-	// Subject What is counted for.
+	// Subject What is counted for. Neither . nor .., which clients take out of paths.
 	//
 	// Example: post:17
 	Subject Subject `json:"subject"`
@@ -554,7 +554,7 @@ type Kind = string
 // MergePatch A merge patch of RFC 7396, for the content of an item.
 type MergePatch = json.RawMessage
 
-// Metric What is counted.
+// Metric What is counted. Neither . nor .., which clients take out of paths.
 //
 // Example: likes
 type Metric = string
@@ -657,14 +657,14 @@ type QueuedItem struct {
 // StoreMode When a write is answered.
 type StoreMode string
 
-// Subject What is counted for.
+// Subject What is counted for. Neither . nor .., which clients take out of paths.
 //
 // Example: post:17
 type Subject = string
 
 // SubjectCounters The counters of a subject.
 type SubjectCounters struct {
-	// Subject What is counted for.
+	// Subject What is counted for. Neither . nor .., which clients take out of paths.
 	//
 	// Example: post:17
 	Subject Subject `json:"subject"`

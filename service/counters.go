@@ -201,7 +201,7 @@ func checkCounter(c model.Counter) error {
 func checkSubject(s string) error { return checkName("/subject", s, MaxSubject) }
 
 // checkName accepts what matches ^[A-Za-z0-9_.:~@-]+$ and is not too long. Nothing in it needs escaping
-// in JSON or in paths.
+// in JSON or in paths. "." and ".." mean something else in paths: clients take them away before they send.
 func checkName(field, s string, most int) error {
 	ok := s != "" && len(s) <= most
 	for i := 0; ok && i < len(s); i++ {
@@ -211,6 +211,9 @@ func checkName(field, s string, most int) error {
 		default:
 			ok = false
 		}
+	}
+	if s == "." || s == ".." {
+		return model.NewInvalid(field, "must not be . or ..")
 	}
 	if ok {
 		return nil

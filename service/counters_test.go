@@ -28,6 +28,8 @@ func TestCounters_RefuseBadNames(t *testing.T) {
 		field   string
 	}{
 		"NoSubject":     {counter("", "likes"), "/subject"},
+		"DotSubject":    {counter(".", "likes"), "/subject"},
+		"DotsMetric":    {counter("post:1", ".."), "/metric"},
 		"LongSubject":   {counter(strings.Repeat("s", service.MaxSubject+1), "likes"), "/subject"},
 		"Slash":         {counter("a/b", "likes"), "/subject"},
 		"Space":         {counter("a b", "likes"), "/subject"},

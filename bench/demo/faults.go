@@ -11,6 +11,11 @@ import (
 // downtime is how long nothing takes the place of a replica that was killed.
 const downtime = 3 * time.Second
 
+// breath is the least time between two faults. A replica that dies leaves changes of counters that only Redis has,
+// until the others know of its death and store them. Losing both within these seconds hides the changes until Redis
+// is back, which is one fault more than is promised to go unseen.
+const breath = 8 * time.Second
+
 const faultPoll = 20 * time.Millisecond
 
 // moment is when something happens to the load: never if it is 0, else at the begin of a tenth, 1 for the
@@ -75,9 +80,11 @@ func (d *demo) faults(servers *stack) [][]step {
 	return all
 }
 
-// at is due when so many tenths of the load are done.
+// at is due when so many tenths of the load are done, and no other fault has just happened.
 func (d *demo) at(m moment) func(context.Context) (bool, error) {
-	return func(context.Context) (bool, error) { return d.done() >= float64(m-1)/10, nil }
+	return func(context.Context) (bool, error) {
+		return d.done() >= float64(m-1)/10 && time.Since(d.fault) > breath, nil
+	}
 }
 
 // killReplica kills the last replica. A little later it is started again, or another one in its place.
@@ -88,6 +95,7 @@ func (d *demo) killReplica(servers *stack) []step {
 	var killed time.Time
 	kill := func(context.Context) error {
 		killed = time.Now()
+		d.fault = killed
 		d.report.window(fmt.Sprintf("replica %d killed", slot))
 		d.metrics.killed(victim.admin)
 		return victim.kill()
@@ -120,6 +128,7 @@ func (d *demo) stopRedis(servers *stack) []step {
 	return []step{
 		{d.at(d.opts.redisAt), func(context.Context) error {
 			stopped = time.Now()
+			d.fault = stopped
 			d.report.window("Redis stopped")
 			if err := servers.redis.Kill(); err != nil {
 				return err

@@ -159,6 +159,7 @@ type demo struct {
 	authors  authors
 	progress progress
 	values   [][]int64 // of the counters in the end, by replica
+	fault    time.Time // when the last one happened
 }
 
 func newDemo(opts options) *demo {
