@@ -189,7 +189,9 @@ func (k *Keeper) beat(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		settled = k.settle(ctx, hb.Shards) // which others wait to hear
+		// Others wait to hear of it; at the next heartbeat, if the time for this one is over: that it was
+		// spent on storing says nothing of the database, which has just answered.
+		settled = k.settle(ctx, hb.Shards) && ctx.Err() == nil
 	}
 	return nil
 }
