@@ -254,7 +254,8 @@ func (e *Engine) assemble() error {
 		return err
 	}
 	e.backlog = queue.NewBacklog(cfg.Queue, queue.BacklogDeps{
-		Space: space, Table: e.table, Redis: e.redis, Journal: journal, Drainer: e.drainer, Memory: e.keeper.Memory, Registerer: e.metrics,
+		Space: space, Table: e.table, Redis: e.redis, Journal: journal, Drainer: e.drainer, Memory: e.keeper.Memory, Log: e.log,
+		Registerer: e.metrics,
 	})
 	e.serve(space, journal)
 

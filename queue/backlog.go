@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/zap"
 
 	"github.com/zmsg/zmsg/internal/keyspace"
 	"github.com/zmsg/zmsg/internal/lifecycle"
@@ -26,6 +27,7 @@ type Backlog struct {
 	journal *Journal
 	drainer *Drainer
 	memory  func() shards.Memory
+	log     *zap.Logger
 
 	seen      atomic.Pointer[survey]
 	ownWrites atomic.Int64 // queued by this replica since the last survey
@@ -42,13 +44,14 @@ type BacklogDeps struct {
 	Journal    *Journal
 	Drainer    *Drainer // is told what lies in the streams
 	Memory     func() shards.Memory
+	Log        *zap.Logger
 	Registerer prometheus.Registerer
 }
 
 // NewBacklog returns a Backlog that has not started. Until then it knows of own writes only.
 func NewBacklog(cfg Config, d BacklogDeps) *Backlog {
 	b := &Backlog{
-		cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis, journal: d.Journal, drainer: d.Drainer, memory: d.Memory,
+		cfg: cfg, space: d.Space, table: d.Table, redis: d.Redis, journal: d.Journal, drainer: d.Drainer, memory: d.Memory, log: d.Log,
 	}
 	b.seen.Store(&survey{shards: make([]pile, d.Space.Shards())})
 	b.loop = lifecycle.NewLoop(b.run)
@@ -77,6 +80,7 @@ const measurePeriod = time.Second
 func (b *Backlog) run(ctx context.Context) {
 	tick := time.NewTicker(measurePeriod)
 	defer tick.Stop()
+	told := levelOK
 	for {
 		select {
 		case <-ctx.Done():
@@ -84,8 +88,31 @@ func (b *Backlog) run(ctx context.Context) {
 		case <-tick.C:
 			b.journal.Trim()
 			b.measure(ctx)
+			told = b.tell(told)
 		}
 	}
+}
+
+// tell logs when the level has changed, and returns it.
+func (b *Backlog) tell(told level) level {
+	now := b.level()
+	if now == told {
+		return now
+	}
+	seen := b.seen.Load()
+	fields := []zap.Field{
+		zap.Stringer("level", now), zap.Int64("writes", seen.total.writes), zap.Int64("bytes", seen.total.bytes),
+		zap.Time("oldest", seen.total.oldest), zap.Int64("redis_memory_used", seen.memory.Used), zap.Int64("redis_memory_limit", seen.memory.Limit),
+	}
+	switch now {
+	case levelOK:
+		b.log.Info("the queue takes delayed writes again", fields...)
+	case levelBusy:
+		b.log.Warn("the queue is long: delayed writes wait for their commit", fields...)
+	case levelFull:
+		b.log.Warn("the queue is full: writes are refused", fields...)
+	}
+	return now
 }
 
 // queued notes an own write.

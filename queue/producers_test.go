@@ -237,7 +237,7 @@ func (r *rig) newProducers(cfg Config, pipe *redisconn.Durable) {
 	r.journal = NewJournal(cfg, JournalDeps{Table: r.table, Direct: r.direct, Drainer: r.Drainer, Log: zap.NewNop(), Registerer: r.registry})
 	r.backlog = NewBacklog(cfg, BacklogDeps{
 		Space: r.space, Table: r.table, Redis: r.conn, Journal: r.journal, Drainer: r.Drainer,
-		Memory: func() shards.Memory { return shards.Memory{} }, Registerer: r.registry,
+		Memory: func() shards.Memory { return shards.Memory{} }, Log: zap.NewNop(), Registerer: r.registry,
 	})
 	r.producer = NewProducer(cfg, ProducerDeps{
 		Space: r.space, Table: r.table, Pipe: pipe, Loader: r.sql, Observer: r.sql, Drainer: r.Drainer, Rows: r.sql,
