@@ -165,21 +165,15 @@ func (d *Drainer) sweep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			for s := range d.table.Shards() {
+		case <-d.table.Moved():
+		}
+		deserted := d.table.Deserted()
+		for s := range d.table.Shards() {
+			if deserted && d.table.Owns(s) {
+				d.worker(s).wake(s) // counters too: of what the one who is gone has queued, Redis holds the only copy
+			} else {
 				d.Wake(s)
 			}
-		case <-d.table.Moved():
-			d.takeOver()
-		}
-	}
-}
-
-// takeOver drains at once what falls to this replica now, counters too: of what a replica that is gone has
-// queued, Redis holds the only copy.
-func (d *Drainer) takeOver() {
-	for s := range d.table.Shards() {
-		if d.table.Owns(s) {
-			d.worker(s).wake(s)
 		}
 	}
 }

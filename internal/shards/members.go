@@ -36,12 +36,19 @@ func (t *Table) setMembers(alive []string, me string) (gone bool) {
 	if slices.Equal(was.alive, alive) {
 		return false
 	}
+	gone = slices.ContainsFunc(was.alive, func(name string) bool { return !slices.Contains(alive, name) })
+	if gone {
+		t.deserted.Store(true)
+	}
 	select {
 	case t.moved <- struct{}{}:
 	default:
 	}
-	return slices.ContainsFunc(was.alive, func(name string) bool { return !slices.Contains(alive, name) })
+	return gone
 }
 
 // Moved tells when shards have begun to fall to other replicas than before. One reader is told.
 func (t *Table) Moved() <-chan struct{} { return t.moved }
+
+// Deserted reports whether a replica has gone since the last call. What it had queued, nobody else remembers.
+func (t *Table) Deserted() bool { return t.deserted.Swap(false) }

@@ -31,10 +31,11 @@ type Table struct {
 	confirmed atomic.Int64 // end of those that need SQL's own word, for homes in SQL
 	rows      []row
 
-	sqlDown atomic.Bool
-	members atomic.Pointer[members]
-	poke    chan struct{} // wakes the Keeper
-	moved   chan struct{} // told when other replicas share the work
+	sqlDown  atomic.Bool
+	members  atomic.Pointer[members]
+	poke     chan struct{} // wakes the Keeper
+	moved    chan struct{} // told when other replicas share the work
+	deserted atomic.Bool   // a replica has gone that shared it
 }
 
 type row struct {
