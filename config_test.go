@@ -16,12 +16,12 @@ func TestSettingsThatContradictAreRefused(t *testing.T) {
 		wrong    string // "" if nothing is
 	}{
 		"defaults":                {nil, ""},
-		"control for workers":     {[]string{"ZMSG_QUEUE_WORKERS=6", "ZMSG_POSTGRES_CONTROL_CONNS=8"}, ""},
+		"control for workers":     {[]string{"ZMSG_QUEUE_WORKERS=6", "ZMSG_POSTGRES_CONTROL_CONNS=10"}, ""},
 		"tombstones outlive keys": {[]string{"ZMSG_IDEMPOTENCY_TTL=1s", "ZMSG_TOMBSTONE_RETENTION=2s"}, ""},
 		"keys outlive tombstones": {[]string{"ZMSG_TOMBSTONE_RETENTION=47h"}, "TOMBSTONE_RETENTION: must be at least twice IDEMPOTENCY_TTL, 24h0m0s"},
 		"very long keys":          {[]string{"ZMSG_IDEMPOTENCY_TTL=2000000h"}, "TOMBSTONE_RETENTION: must be at least twice IDEMPOTENCY_TTL"},
-		"too many workers":        {[]string{"ZMSG_QUEUE_WORKERS=3"}, "POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 2"},
-		"too few for the control": {[]string{"ZMSG_POSTGRES_CONTROL_CONNS=3"}, "POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 2"},
+		"too many workers":        {[]string{"ZMSG_QUEUE_WORKERS=3"}, "POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 4"},
+		"too few for the control": {[]string{"ZMSG_POSTGRES_CONTROL_CONNS=5"}, "POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 4"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

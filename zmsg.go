@@ -53,8 +53,8 @@ type Config struct {
 // Validate reports everything that is wrong with c, each by the name of its variable.
 func (c *Config) Validate() error {
 	errs := []error{c.Postgres.Validate(), c.Redis.Validate(), c.Cache.Validate(), c.Queue.Validate(), c.Shards.Validate(), c.IDs.Validate()}
-	if control := cmp.Or(c.Postgres.ControlConns, postgres.DefaultControlConns); control >= 0 && int(control) < c.Queue.Workers+2 {
-		errs = append(errs, errors.New("POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 2, so that heartbeats do not wait for the drain"))
+	if control := cmp.Or(c.Postgres.ControlConns, postgres.DefaultControlConns); control >= 0 && int(control) < c.Queue.Workers+4 {
+		errs = append(errs, errors.New("POSTGRES_CONTROL_CONNS: must be at least QUEUE_WORKERS plus 4, so that heartbeats wait neither for the drain nor for journals that are stored"))
 	}
 	if c.MaxContentBytes <= 0 {
 		errs = append(errs, errors.New("MAX_CONTENT_BYTES: must be positive"))

@@ -249,6 +249,9 @@ func (k *Keeper) report() model.Beat {
 	return b
 }
 
+// flushes is how many journals of shards are stored at the same time. Heartbeats share their connections.
+const flushes = 2
+
 // settle brings to SQL what this replica had queued under epochs that have ended, which it has left by
 // now. It reports whether there is news for others.
 func (k *Keeper) settle(ctx context.Context, list []model.Shard) bool {
@@ -262,7 +265,7 @@ func (k *Keeper) settle(ctx context.Context, list []model.Shard) bool {
 	k.mu.Unlock()
 	var news atomic.Bool
 	var group errgroup.Group
-	group.SetLimit(parallel)
+	group.SetLimit(flushes)
 	for _, sh := range ended {
 		group.Go(func() error {
 			if err := k.flush(ctx, sh); err != nil {

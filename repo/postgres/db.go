@@ -28,7 +28,7 @@ import (
 type Config struct {
 	DSN               DSN           `env:"POSTGRES_DSN" desc:"address, as URL or in keyword form"`
 	MaxConns          int32         `env:"POSTGRES_MAX_CONNS" envDefault:"16" unit:"connections" desc:"most connections of this process for reads; while PostgreSQL stands in for Redis, writes take half of them"`
-	ControlConns      int32         `env:"POSTGRES_CONTROL_CONNS" envDefault:"4" unit:"connections" desc:"most connections of this process for heartbeats, ID windows and the drain, which thus never wait for reads"` // 0 means DefaultControlConns
+	ControlConns      int32         `env:"POSTGRES_CONTROL_CONNS" envDefault:"6" unit:"connections" desc:"most connections of this process for heartbeats, ID windows and the drain, which thus never wait for reads"` // 0 means DefaultControlConns
 	MinConns          int32         `env:"POSTGRES_MIN_CONNS" envDefault:"2" unit:"connections" desc:"connections kept open when idle"`
 	ConnectTimeout    time.Duration `env:"POSTGRES_CONNECT_TIMEOUT" envDefault:"3s" unit:"duration" desc:"longest wait for a new connection"`
 	ConnLifetime      time.Duration `env:"POSTGRES_CONN_LIFETIME" envDefault:"30m" unit:"duration" desc:"age at which a connection is replaced, so that load follows a database that moves"`
@@ -36,7 +36,7 @@ type Config struct {
 }
 
 // DefaultControlConns is the size of the second pool unless Config says otherwise.
-const DefaultControlConns = 4
+const DefaultControlConns = 6
 
 // Validate reports every setting that cannot work, by the name of its variable.
 func (c Config) Validate() error {
