@@ -26,7 +26,7 @@ func TestMetricsAreWellNamedAndShowTheState(t *testing.T) {
 	})
 	for name, want := range map[string]float64{
 		"zmsg_shards": allShards, "zmsg_shards_granted": allShards, "zmsg_ids_lease_held": 1,
-		"zmsg_postgres_up": 1, "zmsg_redis_up": 1, "zmsg_postgres_connections_limit": 20,
+		"zmsg_postgres_up": 1, "zmsg_redis_up": 1, "zmsg_postgres_connections_limit": 22,
 	} {
 		if got := a.metric(t, name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
