@@ -14,18 +14,11 @@ const maxCountBytes = 4 << 10
 
 // incrementCounter answers POST of an increment.
 func (s *server) incrementCounter(ctx context.Context, w *response, r *http.Request) error {
-	o, err := countRequest(r)
-	if err != nil {
-		return err
-	}
-	body, err := readBody(w, r, maxCountBytes, mediaJSON)
-	if err != nil {
-		return err
-	}
 	var in struct {
 		Delta *int64 `json:"delta"`
 	}
-	if err = decode(body, &in); err != nil {
+	o, body, err := readCount(w, r, &in)
+	if err != nil {
 		return err
 	}
 	if in.Delta == nil {
@@ -44,18 +37,11 @@ func (s *server) incrementCounter(ctx context.Context, w *response, r *http.Requ
 
 // setCounter answers PUT of a counter.
 func (s *server) setCounter(ctx context.Context, w *response, r *http.Request) error {
-	o, err := countRequest(r)
-	if err != nil {
-		return err
-	}
-	body, err := readBody(w, r, maxCountBytes, mediaJSON)
-	if err != nil {
-		return err
-	}
 	var in struct {
 		Value *int64 `json:"value"`
 	}
-	if err = decode(body, &in); err != nil {
+	o, _, err := readCount(w, r, &in)
+	if err != nil {
 		return err
 	}
 	if in.Value == nil {
@@ -90,6 +76,17 @@ func countRequest(r *http.Request) (writeRequest, error) {
 		return writeRequest{}, err
 	}
 	return options(r)
+}
+
+// readCount reads the options and the body of a change of one counter.
+func readCount(w *response, r *http.Request, in any) (o writeRequest, body []byte, err error) {
+	if o, err = countRequest(r); err != nil {
+		return o, nil, err
+	}
+	if body, err = readBody(w, r, maxCountBytes, mediaJSON); err != nil {
+		return o, nil, err
+	}
+	return o, body, decode(body, in)
 }
 
 // counting returns what of the options is for counters.

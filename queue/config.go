@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/zmsg/zmsg/internal/redisconn"
 )
 
 // Config of the queue.
@@ -25,13 +27,6 @@ type Config struct {
 	TombstonePeriod    time.Duration `env:"TOMBSTONE_PERIOD" envDefault:"1m" unit:"duration" desc:"how often rows of items deleted long ago, and idempotency keys that are too old, are removed"`
 }
 
-// The levels of durability: what a write survives that is queued and not yet in SQL.
-const (
-	DurabilityMemory     = "memory"     // Redis has it
-	DurabilityFsync      = "fsync"      // Redis has written it to its disk
-	DurabilityReplicated = "replicated" // ReplicaAcks replicas of Redis have it too
-)
-
 // Validate reports everything that is wrong with c, each by the name of its variable.
 func (c *Config) Validate() error {
 	var errs []error
@@ -40,8 +35,8 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	switch c.Durability {
-	case DurabilityMemory, DurabilityFsync, DurabilityReplicated:
+	switch redisconn.Level(c.Durability) {
+	case redisconn.LevelMemory, redisconn.LevelFsync, redisconn.LevelReplicated:
 	default:
 		need(false, "QUEUE_DURABILITY: %q is none of memory, fsync and replicated", c.Durability)
 	}

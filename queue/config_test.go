@@ -4,11 +4,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/zmsg/zmsg/internal/redisconn"
 )
 
 func validConfig() Config {
 	return Config{
-		Durability: DurabilityMemory, ReplicaAcks: 1, DurabilityTimeout: 2 * time.Second,
+		Durability: string(redisconn.LevelMemory), ReplicaAcks: 1, DurabilityTimeout: 2 * time.Second,
 		Workers: 2, BatchItems: 4096, BatchBytes: 1 << 23, CounterFlush: 5 * time.Second,
 		MaxWrites: 1, MaxBytes: 1, MaxAge: 10 * time.Second, MaxWaiting: 1, AwaitTimeout: time.Second,
 		IdempotencyTTL: time.Hour, TombstoneRetention: 2 * time.Hour, TombstonePeriod: time.Minute,
@@ -17,9 +19,9 @@ func validConfig() Config {
 
 func TestConfigThatWorks(t *testing.T) {
 	t.Parallel()
-	for _, level := range []string{DurabilityMemory, DurabilityFsync, DurabilityReplicated} {
+	for _, level := range []redisconn.Level{redisconn.LevelMemory, redisconn.LevelFsync, redisconn.LevelReplicated} {
 		cfg := validConfig()
-		cfg.Durability = level
+		cfg.Durability = string(level)
 		if err := cfg.Validate(); err != nil {
 			t.Errorf("%s: %v", level, err)
 		}
