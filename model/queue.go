@@ -21,6 +21,9 @@ type Delta struct {
 	N      int64
 	At     time.Time
 	Remove bool // the counter was removed: a row that is 0 after it goes
+	// Absolute says of a set and a removal that To is what it led to. Who answers it knows, the stream does not.
+	Absolute bool
+	To       int64
 }
 
 // Batch is one transaction of the drain: the writes of some shards, and the positions that follow from

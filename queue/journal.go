@@ -10,11 +10,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/zmsg/zmsg/internal/keyspace"
 	"github.com/zmsg/zmsg/internal/shards"
 	"github.com/zmsg/zmsg/model"
 )
 
-// Journal keeps what this replica has queued and SQL does not hold yet, in the replica's own memory. If the
+// Journal keeps what this replica has queued, or answered repeats of, and SQL does not hold yet, in the replica's
+// own memory. If the
 // stream is lost with its Redis, the replicas bring its writes to SQL themselves, each its own: what has
 // been answered is then lost only if a replica ends in the same moment.
 //
@@ -103,8 +105,8 @@ func (j *Journal) Unstored(s int) bool {
 	return len(sh.list) > sh.head
 }
 
-// Add takes a write that has just been queued, before it is answered. What it points to must not change any
-// more.
+// Add takes a write that is queued, before it is answered. What it points to must not change any more. A write that
+// the journal holds is not taken again.
 func (j *Journal) Add(q model.Queued) {
 	released := j.table.ReleasedUpTo(q.Shard)
 	sh := &j.shards[q.Shard]
@@ -114,12 +116,25 @@ func (j *Journal) Add(q model.Queued) {
 	if q.Version.Epoch() < sh.ended || isReleased(q.Version, released) {
 		return
 	}
-	sh.list = append(sh.list, q)
-	for i := len(sh.list) - 1; i > sh.head && sh.list[i-1].Version > q.Version; i-- { // another writer was faster
-		sh.list[i-1], sh.list[i] = sh.list[i], sh.list[i-1]
+	at := len(sh.list)
+	for at > sh.head && sh.list[at-1].Version >= q.Version { // another writer was faster
+		at--
 	}
+	if at < len(sh.list) && sh.list[at].Version == q.Version {
+		return // a repeat
+	}
+	sh.list = slices.Insert(sh.list, at, q)
 	j.writes.Add(1)
 	j.bytes.Add(sizeOf(&q))
+}
+
+// adopt takes the write that element i of a reply tells of, which this replica is about to answer for although
+// it did not make it, or has not heard that it did: the answer to the first request was lost on its way. Whoever
+// made it may know nothing of it.
+func (j *Journal) adopt(r keyspace.Reply, i, shard int) {
+	if q, ok := r.Queued(i, shard); ok {
+		j.Add(q)
+	}
 }
 
 // isReleased reports whether v is in SQL because its stream was released so far. A position of a later epoch

@@ -170,6 +170,7 @@ func (p *Producer) finish(ctx context.Context, g *shards.Grant, c *call, r keysp
 		author, perr := strconv.ParseInt(r.Text(2), 10, 64)
 		if res.Version, err = version, errors.Join(verr, perr); err == nil && version != 0 {
 			// Another replica may have deleted it, unheard of by this one. What never was needs no memory.
+			p.journal.adopt(r, 3, g.Shard)
 			p.observer.Wrote(g, &model.Item{ID: w.ID, AuthorID: model.ID(author), Version: version, Deleted: true})
 		}
 	case "cond":
@@ -181,6 +182,7 @@ func (p *Producer) finish(ctx context.Context, g *shards.Grant, c *call, r keysp
 		res.Outcome = model.OutcomeKeyReused
 	case "replay":
 		if res, err = model.ParseWriteResult(r.Text(1)); err == nil { // another replica may have made the write
+			p.journal.adopt(r, 2, g.Shard)
 			p.observer.Wrote(g, &model.Item{ID: res.ID, AuthorID: w.AuthorID, Version: res.Version, Deleted: w.Op == model.OpDelete})
 			res.Committed = p.commits.settled(ctx, g, res.Version, c.known)
 		}

@@ -162,6 +162,10 @@ func (t *tally) take(ctx context.Context, g *shards.Grant, i int, r keyspace.Rep
 		t.todo = append(t.todo, i)
 		a.keys = true
 	case "replay":
+		if q, ok := r.Queued(2, t.shard); ok && q.Delta != nil {
+			q.Delta.Absolute, q.Delta.To = c.Op != model.CountAdd, c.N
+			t.journal.Add(q)
+		}
 		*res, err = t.replay(ctx, g, r.Text(1), false)
 	case "reused":
 		res.Outcome = model.OutcomeKeyReused
@@ -191,7 +195,10 @@ func (t *tally) made(g *shards.Grant, c *model.Count, res *model.CountResult, r 
 	}
 	q := model.Queued{
 		Shard: t.shard, Version: res.Version, Key: c.IdempotencyKey,
-		Delta: &model.Delta{Counter: c.Counter, N: delta, At: time.UnixMilli(now).UTC(), Remove: c.Op == model.CountRemove},
+		Delta: &model.Delta{
+			Counter: c.Counter, N: delta, At: time.UnixMilli(now).UTC(), Remove: c.Op == model.CountRemove,
+			Absolute: c.Op != model.CountAdd, To: c.N,
+		},
 	}
 	if q.Key != "" {
 		q.Record = model.Record(c.Fingerprint, res.Encode())

@@ -164,7 +164,7 @@ func TestVersionAndUnknownCommands(t *testing.T) {
 func TestMigrateUpDownForceVersion(t *testing.T) {
 	t.Parallel()
 	dsn := "ZMSG_POSTGRES_DSN=" + testenv.DB(t)
-	latest := "11, this program knows up to 11"
+	latest := "12, this program knows up to 12"
 	for _, step := range []struct {
 		args       []string
 		code       int
@@ -181,8 +181,8 @@ func TestMigrateUpDownForceVersion(t *testing.T) {
 		{[]string{"force", "3"}, exitOK, "schema version 3,", ""},
 		{[]string{"force", "999"}, exitFailed, "", "there is no migration 999"},
 		{[]string{"force", "x"}, exitUsage, "", "no version"},
-		{[]string{"force", "11"}, exitOK, "schema version " + latest, ""},
-		{[]string{"down", "11"}, exitOK, "schema version 0,", ""},
+		{[]string{"force", "12"}, exitOK, "schema version " + latest, ""},
+		{[]string{"down", "12"}, exitOK, "schema version 0,", ""},
 	} {
 		r := execute(t, append([]string{"migrate"}, step.args...), dsn)
 		if r.code != step.code || !strings.Contains(r.stdout, step.out) || !strings.Contains(r.stderr, step.error) {

@@ -208,7 +208,7 @@ func TestCountIdempotencyKeyIsStoredWithTheEffect(t *testing.T) {
 	h := newCounters(t)
 	h.mustLoad("post:1", map[string]int64{"likes": 5})
 	like := keyed(add("likes", 3), "key", "print")
-	h.wantCount("ok 1 8, replay 8|1|1, reused", like, like, keyed(add("likes", 3), "key", "prin"))
+	h.wantCount("ok 1 8, replay 8|1|1 queued 1-1, reused", like, like, keyed(add("likes", 3), "key", "prin"))
 	if got := h.stream(h.sp.Queue(h.s)); !slices.Equal(got, []string{"1-1 i post:1|likes|3|1000| k key|print|8|1|1"}) {
 		t.Errorf("queue %q", got)
 	}
@@ -222,13 +222,13 @@ func TestCountIdempotencyKeyIsStoredWithTheEffect(t *testing.T) {
 	})
 	h.wantCount("ok 2 9", keyed(add("likes", 1), "second", "print"))
 	h.forget()
-	h.unchanged("a repeat while the totals are cold", func() { h.wantCount("replay 8|1|1, reused", like, keyed(like, "key", "other")) })
+	h.unchanged("a repeat while the totals are cold", func() { h.wantCount("replay 8|1|1 queued 1-1, reused", like, keyed(like, "key", "other")) })
 	unknown := keyed(add("likes", 1), "third", "print")
-	if got := h.count(mode{blind: true}, unknown, unknown); got != "ok 3 , replay |1|3" {
+	if got := h.count(mode{blind: true}, unknown, unknown); got != "ok 3 , replay |1|3 queued 1-3" {
 		t.Errorf("blind: %s", got)
 	}
 	h.age(1)
-	h.wantCount("replay 8|1|1", like)
+	h.wantCount("replay 8|1|1 queued 1-1", like)
 	h.age(1)
 	h.mustLoad("post:1", map[string]int64{"likes": 5})
 	h.wantCount("ok 4 13", like) // forgotten after two periods
@@ -275,7 +275,7 @@ func TestKeysMustBeLookedUpForAWhile(t *testing.T) {
 	if got := h.count(mode{looked: true}, asked, add("likes", 1)); got != "ok 2 2, ok 3 3" {
 		t.Errorf("looked up: %s", got)
 	}
-	if got := h.count(mode{looked: true}, asked); got != "replay 2|2|2" {
+	if got := h.count(mode{looked: true}, asked); got != "replay 2|2|2 queued 2-2" {
 		t.Errorf("again: %s", got)
 	}
 
@@ -331,7 +331,7 @@ func TestWriteAndRecallAskForKeysToBeLookedUp(t *testing.T) {
 	if got := h.write(w); got != "ok 2 1000 0 9" {
 		t.Errorf("write, looked up: %s", got)
 	}
-	if got := h.write(w); got != "replay 7|2|2|1000|1000|0" {
+	if got := h.write(w); got != "replay 7|2|2|1000|1000|0 queued 2-2" {
 		t.Errorf("repeat: %s", got)
 	}
 	if got := recall("new", "value", true); got != "0" {

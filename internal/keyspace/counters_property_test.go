@@ -39,6 +39,7 @@ type ledger struct {
 	position model.Version
 	skipped  model.Version
 	released model.Version
+	trimmed  model.Version // the stream holds what lies after
 	queue    []model.Queued // after the released position
 	hot      map[string]bool
 	keys     map[string]string // what a repeat is answered
@@ -100,10 +101,14 @@ func (l *ledger) expect(c model.Count, blind bool, held map[string]bool) string 
 		return "cold"
 	}
 	if answer, ok := l.keys[c.IdempotencyKey]; ok {
-		if fingerprint, result, _ := strings.Cut(answer, "|"); fingerprint == c.Fingerprint {
-			return "replay " + result
+		fingerprint, result, _ := strings.Cut(answer, "|")
+		if fingerprint != c.Fingerprint {
+			return "reused"
 		}
-		return "reused"
+		if first, err := model.ParseCountResult(result); err == nil && first.Version > l.trimmed {
+			return fmt.Sprintf("replay %s queued %s", result, StreamID(first.Version))
+		}
+		return "replay " + result
 	}
 	hot, total := l.hot[c.Subject], l.truth[c.Counter]
 	delta, after := c.N, total+c.N
@@ -226,7 +231,7 @@ func (l *ledger) reopen(*rapid.T) {
 		}
 	}
 	l.open(l.epoch+1, l.position)
-	l.released, l.queue, l.seq = l.position, nil, 0
+	l.released, l.trimmed, l.queue, l.seq = l.position, l.position, nil, 0
 	l.settleTruth()
 }
 
@@ -240,6 +245,7 @@ func (l *ledger) drop(t *rapid.T) {
 
 func (l *ledger) trim(*rapid.T) {
 	l.run(Trim, []string{l.sp.Meta(l.s), l.sp.Queue(l.s)}, l.epoch)
+	l.trimmed = l.released
 }
 
 // check compares everything with the account.

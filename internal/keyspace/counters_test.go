@@ -72,7 +72,7 @@ func (h *shard) count(m mode, counts ...model.Count) string {
 			h.wantDifference(done[1].(int64), done[3].(string))
 			a = done[:3]
 		}
-		texts = append(texts, strings.Trim(fmt.Sprint(a), "[]"))
+		texts = append(texts, textOf(a))
 	}
 	return strings.Join(texts, ", ")
 }

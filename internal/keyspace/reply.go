@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/zmsg/zmsg/model"
 )
 
 // Reply is the array that a script returned. What is not there, or of another type, reads as zero.
@@ -26,6 +28,24 @@ func (r Reply) Text(i int) string {
 		}
 	}
 	return ""
+}
+
+// Queued returns element i, an entry of the stream of a shard, unless there is none or it is damaged.
+func (r Reply) Queued(i, shard int) (q model.Queued, ok bool) {
+	if i >= len(r) {
+		return q, false
+	}
+	entry, _ := r[i].([]any)
+	if len(entry) != 2 {
+		return q, false
+	}
+	fields, _ := entry[1].([]any)
+	values := make(map[string]any, len(fields)/2)
+	for k := 0; k+1 < len(fields); k += 2 {
+		values[Reply(fields).Text(k)] = fields[k+1]
+	}
+	q = ParseQueued(shard, Reply(entry).Text(0), values)
+	return q, q.Damage == ""
 }
 
 // Number returns element i as an integer.

@@ -84,6 +84,16 @@ func (h *shard) run(n Name, keys []string, args ...any) string {
 	if err != nil {
 		h.t.Fatalf("%s: %v", files[n], err)
 	}
+	return textOf(reply)
+}
+
+// textOf returns a reply as text, lists with spaces, and of an entry of the queue in its end "queued" and the ID.
+func textOf(reply any) string {
+	if list, _ := reply.([]any); len(list) > 1 {
+		if entry, _ := list[len(list)-1].([]any); len(entry) == 2 {
+			return fmt.Sprintf("%s queued %v", textOf(list[:len(list)-1]), entry[0])
+		}
+	}
 	return strings.Trim(fmt.Sprint(reply), "[]")
 }
 

@@ -58,7 +58,7 @@ func TestWriteReplacesAndDeletes(t *testing.T) {
 		t.Errorf("deleted: %+v", e)
 	}
 	h.unchanged("a second deletion", func() {
-		if got := h.write(write{id: 7, delete: true, now: 4000}); got != "none "+Hex(model.NewVersion(1, 3))+" 9" {
+		if got := h.write(write{id: 7, delete: true, now: 4000}); got != "none "+Hex(model.NewVersion(1, 3))+" 9 queued 1-3" {
 			t.Errorf("second deletion: %s", got)
 		}
 	})
@@ -199,7 +199,7 @@ func TestWriteIdempotencyKeyIsStoredWithTheEffect(t *testing.T) {
 	again := first
 	again.id, again.now, again.tip = 8, 2000, "" // a repeat got another ID and knows nothing
 	h.unchanged("a repeat", func() {
-		if got := h.write(again); got != "replay 7|1|1|1000|1000|0" {
+		if got := h.write(again); got != "replay 7|1|1|1000|1000|0 queued 1-1" {
 			t.Errorf("repeat: %s", got)
 		}
 		other := again

@@ -71,24 +71,36 @@ func removeScratch() error {
 	}
 	s := shared.scratch
 	shared.scratch = nil
-	return errors.Join(os.RemoveAll(s.dir), s.lock.Close())
+	_, unlock, err := lockRoot()
+	if err != nil {
+		return errors.Join(err, s.lock.Close())
+	}
+	return errors.Join(os.RemoveAll(s.dir), s.lock.Close(), unlock())
 }
 
-// newScratch makes the directory and removes those of dead processes. The lock of the root makes
-// "create and lock" one step for everybody who sweeps.
-func newScratch() (*scratch, error) {
-	dir, err := root()
-	if err != nil {
-		return nil, err
+// lockRoot makes what its caller does until unlock, such as "create and lock" or "remove", one step for
+// everybody who sweeps.
+func lockRoot() (dir string, unlock func() error, err error) {
+	if dir, err = root(); err != nil {
+		return "", nil, err
 	}
 	all, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	defer all.Close() //nolint:errcheck // Closing is what releases the lock; nothing was written.
 	if err := syscall.Flock(int(all.Fd()), syscall.LOCK_EX); err != nil {
+		return "", nil, errors.Join(err, all.Close())
+	}
+	return dir, all.Close, nil
+}
+
+// newScratch makes the directory and removes those of dead processes.
+func newScratch() (made *scratch, err error) {
+	dir, unlock, err := lockRoot()
+	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if err := sweep(dir); err != nil {
 		return nil, err
 	}

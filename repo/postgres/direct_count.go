@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,12 +16,12 @@ INSERT INTO counters (subject, metric, value)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
 ON CONFLICT (subject, metric) DO UPDATE SET value = excluded.value`
 
-// override says of counters that what was queued before this epoch counts no more: the Redis that is lost may
+// override says of counters that what was queued under lower versions counts no more: the Redis that is lost may
 // come back with changes that nobody knew of when the counter was set.
 const override = `
-INSERT INTO overrides (shard, subject, metric, epoch)
-SELECT $1, subject, metric, $4 FROM unnest($2::text[], $3::text[]) AS o (subject, metric)
-ON CONFLICT (shard, subject, metric) DO UPDATE SET epoch = excluded.epoch`
+INSERT INTO overrides (shard, subject, metric, version)
+SELECT $1, subject, metric, version FROM unnest($2::text[], $3::text[], $4::bigint[]) AS o (subject, metric, version)
+ON CONFLICT (shard, subject, metric) DO UPDATE SET version = GREATEST(overrides.version, excluded.version)`
 
 const removeCounters = `
 DELETE FROM counters USING unnest($1::text[], $2::text[]) AS gone (subject, metric)
@@ -177,7 +178,8 @@ func (t *tally) queue(b *pgx.Batch, shard int, epoch int64) {
 		for c := range t.absolute {
 			subjects, metrics = append(subjects, c.Subject), append(metrics, c.Metric)
 		}
-		b.Queue(override, shard, subjects, metrics, epoch)
+		versions := slices.Repeat([]int64{int64(model.NewVersion(epoch, 0))}, len(subjects))
+		b.Queue(override, shard, subjects, metrics, versions)
 	}
 	if len(t.keys) > 0 {
 		b.Queue(rememberKeys, shard, t.keys, t.records)

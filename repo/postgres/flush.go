@@ -14,11 +14,13 @@ import (
 // flushable locks the shard while its epoch has no home in Redis that is ready: there an opener has drained
 // what Redis holds of older epochs, and readers count on nothing to be added.
 const flushable = `
-SELECT position FROM shards
+SELECT position, direct FROM shards
 WHERE shard = $1 AND epoch = $2 AND NOT (ready AND home <> '` + model.HomeSQL + `')
 FOR NO KEY UPDATE`
 
-const noteFlushed = "INSERT INTO flushed (shard, version) SELECT $1, unnest($2::bigint[])"
+const noteFlushed = `
+INSERT INTO flushed (shard, version, subject, metric, delta)
+SELECT $1, n.* FROM unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[]) AS n`
 
 // Flush brings writes to SQL that were queued under older epochs of the shard in a Redis process that is
 // lost: the replica that queued them still knows them. What SQL has already is left out: it may have been
@@ -39,12 +41,12 @@ func (d *Direct) Flush(ctx context.Context, shard int, epoch int64, writes []mod
 }
 
 func (d *Direct) flush(ctx context.Context, shard int, epoch int64, writes []model.Queued) (model.Applied, error) {
-	position := model.Version(-1)
+	position, direct := model.Version(-1), int64(0)
 	b := &pgx.Batch{}
 	b.BeginTx(readCommitted)
 	b.Queue(endDirect, lockShard, []int{shard}) // their conditions must not be of the moment before the flush
 	b.Queue(flushable, shard, epoch).QueryRow(func(row pgx.Row) error {
-		if err := row.Scan(&position); !errors.Is(err, pgx.ErrNoRows) {
+		if err := row.Scan(&position, &direct); !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
 		return nil
@@ -64,6 +66,9 @@ func (d *Direct) flush(ctx context.Context, shard int, epoch int64, writes []mod
 	if err != nil {
 		return model.Applied{}, err
 	}
+	if rest, err = reaching(ctx, tx, shard, direct, rest); err != nil {
+		return model.Applied{}, err
+	}
 	done, err := store(ctx, tx, rest)
 	if err != nil {
 		return model.Applied{}, err
@@ -75,19 +80,30 @@ func (d *Direct) flush(ctx context.Context, shard int, epoch int64, writes []mod
 // commitFlush notes what has no version of its own in SQL, unlike items: changes of counters, and items that
 // became dead letters. Then it commits.
 func commitFlush(ctx context.Context, tx pgx.Tx, shard int, writes []model.Queued, letters []model.DeadLetter) error {
-	var versions []int64
+	var versions, deltas []int64
+	var subjects, metrics []*string
+	buried := make(map[model.Version]bool, len(letters))
+	for i := range letters {
+		buried[letters[i].Version] = true
+	}
 	for i := range writes {
-		if writes[i].Delta != nil {
-			versions = append(versions, int64(writes[i].Version))
+		if d := writes[i].Delta; d != nil {
+			n := d.N
+			if d.Absolute || buried[writes[i].Version] {
+				n = 0 // a set that came before a set is left out
+			}
+			versions, deltas = append(versions, int64(writes[i].Version)), append(deltas, n)
+			subjects, metrics = append(subjects, &d.Subject), append(metrics, &d.Metric)
 		}
 	}
 	for i := range letters {
 		if letters[i].Write.Item != nil {
-			versions = append(versions, int64(letters[i].Version))
+			versions, deltas = append(versions, int64(letters[i].Version)), append(deltas, 0)
+			subjects, metrics = append(subjects, nil), append(metrics, nil)
 		}
 	}
 	if len(versions) > 0 {
-		if _, err := tx.Exec(ctx, noteFlushed, shard, versions); err != nil {
+		if _, err := tx.Exec(ctx, noteFlushed, shard, versions, subjects, metrics, deltas); err != nil {
 			return err
 		}
 	}

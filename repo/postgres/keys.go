@@ -48,9 +48,8 @@ DELETE FROM idempotency WHERE id IN (
 // forgetFlushed may go by the position: whatever stream holds such a write has been drained past it.
 const forgetFlushed = "DELETE FROM flushed USING shards WHERE flushed.shard = shards.shard AND version <= position"
 
-// forgetOverrides may so too: once the position is of their epoch or a later one, no older change is read again.
-const forgetOverrides = `
-DELETE FROM overrides USING shards WHERE overrides.shard = shards.shard AND overrides.epoch <= position >> 40`
+// forgetOverrides may so too: no change of a version that the position covers is read again.
+const forgetOverrides = "DELETE FROM overrides USING shards WHERE overrides.shard = shards.shard AND version <= position"
 
 // Expire forgets the keys that were committed before olderThan, and the notes of those writes that a
 // replica brought to SQL itself, or that were overridden, and that no stream can bring again. It tells how many
@@ -81,7 +80,7 @@ FROM idempotency AS i CROSS JOIN LATERAL unnest(i.keys) AS k (key) JOIN unnest($
 WHERE i.shard = ANY ($1) AND i.keys && $2`
 
 const knownOverrides = `
-SELECT o.shard, o.subject, o.metric, o.epoch
+SELECT o.shard, o.subject, o.metric, o.version
 FROM overrides AS o JOIN unnest($2::text[], $3::text[]) AS w (subject, metric) USING (subject, metric)
 WHERE o.shard = ANY ($1)`
 
@@ -128,11 +127,11 @@ type counterOf struct {
 type knowledge struct {
 	keys      map[keyOf]bool
 	flushed   map[versionOf]bool
-	overrides map[counterOf]int64 // epochs
+	overrides map[counterOf]model.Version
 }
 
 func (k *knowledge) has(w *model.Queued) bool {
-	if w.Delta != nil && w.Version.Epoch() < k.overrides[counterOf{w.Shard, w.Delta.Counter}] {
+	if w.Delta != nil && w.Version < k.overrides[counterOf{w.Shard, w.Delta.Counter}] {
 		return true
 	}
 	return w.Key != "" && k.keys[keyOf{w.Shard, text(w.Key)}] || k.flushed[versionOf{w.Shard, w.Version}]
@@ -158,7 +157,7 @@ func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]
 		}
 		shardOf, versions = append(shardOf, int32(w.Shard)), append(versions, int64(w.Version))
 	}
-	k := &knowledge{keys: make(map[keyOf]bool), flushed: make(map[versionOf]bool), overrides: make(map[counterOf]int64)}
+	k := &knowledge{keys: make(map[keyOf]bool), flushed: make(map[versionOf]bool), overrides: make(map[counterOf]model.Version)}
 	b := &pgx.Batch{}
 	if len(keys) > 0 {
 		b.Queue(knownKeys, keyShards, keys).Query(func(rows pgx.Rows) error {
@@ -170,8 +169,8 @@ func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]
 	if len(subjects) > 0 {
 		b.Queue(knownOverrides, keyShards, subjects, metrics).Query(func(rows pgx.Rows) error {
 			var c counterOf
-			var epoch int64
-			_, err := pgx.ForEachRow(rows, []any{&c.shard, &c.Subject, &c.Metric, &epoch}, func() error { k.overrides[c] = epoch; return nil })
+			var v model.Version
+			_, err := pgx.ForEachRow(rows, []any{&c.shard, &c.Subject, &c.Metric, &v}, func() error { k.overrides[c] = v; return nil })
 			return err
 		})
 	}

@@ -225,7 +225,7 @@ func (s *Shards) Unsettled(ctx context.Context, replica string, claimed []model.
 }
 
 const confirm = `
-UPDATE shards AS s SET ready = true
+UPDATE shards AS s SET ready = true, direct = CASE WHEN s.home = '` + model.HomeSQL + `' THEN s.epoch ELSE s.direct END
 FROM unnest($1::integer[], $2::bigint[], $3::text[], $4::text[], $5::bigint[]) AS c (shard, epoch, home, opener, position)
 WHERE s.shard = c.shard AND s.epoch = c.epoch AND s.home = c.home AND s.opener = c.opener AND s.position = c.position
 RETURNING s.shard`

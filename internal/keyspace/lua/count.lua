@@ -4,10 +4,12 @@
 --       subject, metric, op (a: add, s: set, r: remove), what to add or to set,
 --       idempotency key (empty: none), fingerprint (without '|')
 -- Returns one list for each change: {'ok', seq, total (empty: not known), difference}, {'cold'} (the totals must be loaded
---         first), {'range', total}, {'many'}, {'replay', result}, {'reused'}, {'key'} (it must be looked up in SQL first).
+--         first), {'range', total}, {'many'}, {'replay', result, entry}, {'reused'}, {'key'} (it must be looked up in SQL
+--         first). The entry is that of the queue with the change, nothing if it is there no more.
 -- A change that follows one of its subject that could not be done is 'cold' too: they are done in order.
 -- include keys
 -- include negated
+-- include queued
 local m = redis.call('HMGET', KEYS[1], 'epoch', 'kb', 'kc', 'cg')
 if m[1] ~= ARGV[1] then return redis.error_reply('STALE epoch') end
 local epoch, prefix, ms, looked, blind = ARGV[1], ARGV[2], ARGV[3], ARGV[5] == '1', ARGV[6] == '1'
@@ -33,7 +35,8 @@ local function known(key, print)
   if not stored then return false end
   local n = #print + 1
   if stored:sub(1, n) ~= print .. '|' then return { 'reused' } end
-  return { 'replay', stored:sub(n + 1) }
+  local result = stored:sub(n + 1)
+  return { 'replay', result, queued(KEYS[2], result:match('|(%d+)|(%d+)$')) }
 end
 
 -- limited answers a change that may not be done; total is false if it is not known, or the metric not there.

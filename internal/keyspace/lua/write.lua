@@ -4,9 +4,11 @@
 --       snapshot's tip (empty: no snapshot), snapshot, prefix of the shard's keys,
 --       idempotency key (empty: none), fingerprint (without '|'), period of keys in s,
 --       '1' if the key was looked up in SQL
--- Returns {'ok', seq, created, existed, author}, {'none', version, author (0: none)}, {'cond', version}, {'author'},
---         {'load', tip}, {'replay', result}, {'reused'}, {'key'} (it must be looked up in SQL first).
+-- Returns {'ok', seq, created, existed, author}, {'none', version, author (0: none), entry}, {'cond', version},
+--         {'author'}, {'load', tip}, {'replay', result, entry}, {'reused'}, {'key'} (it must be looked up in SQL first).
+--         An entry is that of the queue with the write that the answer is about, nothing if it is there no more.
 -- include keys
+-- include queued
 local epoch = ARGV[1]
 local m = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'kb', 'kc')
 if m[1] ~= epoch then return redis.error_reply('STALE epoch') end
@@ -21,7 +23,8 @@ if ARGV[13] ~= '' then
   if known then
     local n = #ARGV[14] + 1
     if known:sub(1, n) ~= ARGV[14] .. '|' then return { 'reused' } end
-    return { 'replay', known:sub(n + 1) }
+    local result = known:sub(n + 1)
+    return { 'replay', result, queued(KEYS[3], result:match('^%d+|(%d+)|(%d+)|')) }
   end
 end
 
@@ -48,7 +51,10 @@ end
 
 local at, content = ARGV[8], ARGV[7]
 if ARGV[2] == 'd' then
-  if not exists then return { 'none', version, author or '0' } end
+  if not exists then
+    local entry = queued(KEYS[3], tonumber(version:sub(1, 6), 16), string.format('%d', tonumber(version:sub(7), 16)))
+    return { 'none', version, author or '0', entry }
+  end
   content = ''
 else
   if author and author ~= ARGV[5] then return { 'author' } end
