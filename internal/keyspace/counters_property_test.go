@@ -39,7 +39,7 @@ type ledger struct {
 	position model.Version
 	skipped  model.Version
 	released model.Version
-	trimmed  model.Version // the stream holds what lies after
+	trimmed  model.Version  // the stream holds what lies after
 	queue    []model.Queued // after the released position
 	hot      map[string]bool
 	keys     map[string]string // what a repeat is answered
