@@ -173,7 +173,7 @@ func TestMigrateUpDownForceVersion(t *testing.T) {
 		{[]string{"version"}, exitOK, "schema version 0,", ""},
 		{[]string{"up"}, exitOK, "schema version " + latest, "database migrated"},
 		{[]string{"up"}, exitOK, "schema version " + latest, ""},
-		{[]string{"down", "2"}, exitOK, "schema version 9,", "migrations taken back"},
+		{[]string{"down", "2"}, exitOK, "schema version 10,", "migrations taken back"},
 		{[]string{"up"}, exitOK, "schema version " + latest, ""},
 		{[]string{"down", "99"}, exitFailed, "", "cannot take back 99"},
 		{[]string{"down", "0"}, exitUsage, "", "no number"},
