@@ -155,8 +155,8 @@ func TestCountersAreDrainedLazily(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.cfg.CounterFlush = 400 * time.Millisecond
-	r.start()
 	began := time.Now()
+	r.start() // with a look at all shards, which may gather already
 	versions := []model.Version{r.add("likes", 2)}
 	r.WakeCounter(counterShard)
 	id := r.inShard(0, 0)
