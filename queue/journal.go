@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -116,14 +117,11 @@ func (j *Journal) Add(q model.Queued) {
 	if q.Version.Epoch() < sh.ended || isReleased(q.Version, released) {
 		return
 	}
-	at := len(sh.list)
-	for at > sh.head && sh.list[at-1].Version >= q.Version { // another writer was faster
-		at--
-	}
-	if at < len(sh.list) && sh.list[at].Version == q.Version {
+	at, found := sh.find(q.Version)
+	if found {
 		return // a repeat
 	}
-	sh.list = slices.Insert(sh.list, at, q)
+	sh.list = slices.Insert(sh.list, at, q) // seldom before others: their writers were faster
 	j.writes.Add(1)
 	j.bytes.Add(sizeOf(&q))
 }
@@ -299,10 +297,18 @@ func (j *Journal) holds(s int, v model.Version) bool {
 	sh := &j.shards[s]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	_, found := slices.BinarySearchFunc(sh.list[sh.head:], v, func(q model.Queued, v model.Version) int {
-		return int(min(max(q.Version-v, -1), 1))
-	})
+	_, found := sh.find(v)
 	return found
+}
+
+// find returns where in list v is, or belongs. The caller holds mu.
+func (sh *journalShard) find(v model.Version) (at int, found bool) {
+	live := sh.list[sh.head:]
+	if n := len(live); n == 0 || live[n-1].Version < v { // as nearly always
+		return len(sh.list), false
+	}
+	at, found = slices.BinarySearchFunc(live, v, func(q model.Queued, v model.Version) int { return cmp.Compare(q.Version, v) })
+	return sh.head + at, found
 }
 
 // stored reports whether a flush has seen to it that v is in SQL, or is a dead letter. v must be a write that

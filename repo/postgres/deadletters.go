@@ -26,6 +26,9 @@ func newLetter(w *model.Queued, cause error) model.DeadLetter {
 		l.Kind, l.Key = "item", w.Item.ID.String()
 	case w.Delta != nil:
 		l.Kind, l.Key = "counter", w.Delta.String()
+		delta := *w.Delta
+		delta.Absolute, delta.To = false, 0 // a letter is of the difference: a retry must not undo what came since
+		l.Write.Delta = &delta
 	}
 	var answer *pgconn.PgError
 	if errors.As(cause, &answer) {

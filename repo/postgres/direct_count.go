@@ -19,9 +19,12 @@ ON CONFLICT (subject, metric) DO UPDATE SET value = excluded.value`
 // override says of counters that what was queued under lower versions counts no more: the Redis that is lost may
 // come back with changes that nobody knew of when the counter was set.
 const override = `
-INSERT INTO overrides (shard, subject, metric, version)
-SELECT $1, subject, metric, version FROM unnest($2::text[], $3::text[], $4::bigint[]) AS o (subject, metric, version)
-ON CONFLICT (shard, subject, metric) DO UPDATE SET version = GREATEST(overrides.version, excluded.version)`
+INSERT INTO overrides (shard, subject, metric, version, epoch)
+SELECT $1, subject, metric, version, version >> 40
+FROM unnest($2::text[], $3::text[], $4::bigint[]) AS o (subject, metric, version)
+ORDER BY subject, metric
+ON CONFLICT (shard, subject, metric) DO UPDATE SET
+	version = GREATEST(overrides.version, excluded.version), epoch = GREATEST(overrides.epoch, excluded.epoch)`
 
 const removeCounters = `
 DELETE FROM counters USING unnest($1::text[], $2::text[]) AS gone (subject, metric)

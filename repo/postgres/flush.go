@@ -66,10 +66,7 @@ func (d *Direct) flush(ctx context.Context, shard int, epoch int64, writes []mod
 	if err != nil {
 		return model.Applied{}, err
 	}
-	if rest, err = reaching(ctx, tx, shard, direct, rest); err != nil {
-		return model.Applied{}, err
-	}
-	done, err := store(ctx, tx, rest)
+	rest, done, err := storeReaching(ctx, tx, shard, direct, rest)
 	if err != nil {
 		return model.Applied{}, err
 	}

@@ -26,25 +26,69 @@ FROM flushed AS f JOIN unnest($2::text[], $3::text[], $4::bigint[]) AS s (subjec
 WHERE f.shard = $1
 GROUP BY s.subject, s.metric`
 
-// reaching returns the writes as they are to be stored: the last set or removal of each counter becomes the difference to what
-// SQL holds, but for the additions that came after it, and what came before it adds nothing. Only those are
-// taken so that were queued after the epoch direct, the last one in which SQL was the home: what was done
-// there came later than they, and stays.
-func reaching(ctx context.Context, tx pgx.Tx, shard int, direct int64, writes []model.Queued) ([]model.Queued, error) {
+// storeReaching stores the writes of a flush: the last set or removal of each counter as the difference to
+// what SQL holds, but for the additions that came after it; what came before it adds nothing. It returns
+// the writes as they were stored.
+//
+// A set that SQL refuses has overridden nothing: all is done again, with that set as the difference that it was
+// queued as. Nor does one of the epoch direct or before, the last in which SQL was the home: what was done there
+// came later, and stays.
+func storeReaching(ctx context.Context, tx pgx.Tx, shard int, direct int64, writes []model.Queued) ([]model.Queued, model.Applied, error) {
+	refused := make(map[model.Version]bool)
+	for {
+		last := lastSets(writes, direct, refused)
+		if len(last) == 0 {
+			done, err := store(ctx, tx, writes)
+			return writes, done, err
+		}
+		goal, err := goals(ctx, tx, shard, last)
+		if err != nil {
+			return nil, model.Applied{}, err
+		}
+		changed := reaching(writes, last, goal)
+		done, err := store(ctx, tx, changed)
+		if err != nil {
+			return nil, model.Applied{}, err
+		}
+		before := len(refused)
+		for i := range done.DeadLetters {
+			if w := &done.DeadLetters[i].Write; isLast(last, w) {
+				refused[w.Version] = true
+			}
+		}
+		if len(refused) == before {
+			return changed, done, nil
+		}
+		if _, err := tx.Exec(ctx, undoSets, pgx.QueryExecModeSimpleProtocol); err != nil {
+			return nil, model.Applied{}, err
+		}
+	}
+}
+
+const undoSets = "rollback to savepoint sets; release savepoint sets"
+
+// lastSets returns the last set or removal of each counter that is to be led to its value.
+func lastSets(writes []model.Queued, direct int64, refused map[model.Version]bool) map[model.Counter]*model.Queued {
 	last := make(map[model.Counter]*model.Queued)
 	for i := range writes {
 		w := &writes[i]
-		if d := w.Delta; d != nil && d.Absolute && w.Version.Epoch() > direct && (last[d.Counter] == nil || last[d.Counter].Version < w.Version) {
-			last[d.Counter] = w
+		if d := w.Delta; d == nil || !d.Absolute || w.Version.Epoch() <= direct || refused[w.Version] {
+			continue
+		}
+		if c := w.Delta.Counter; last[c] == nil || last[c].Version < w.Version {
+			last[c] = w
 		}
 	}
-	if len(last) == 0 {
-		return writes, nil
-	}
-	goal, err := goals(ctx, tx, shard, last)
-	if err != nil {
-		return nil, err
-	}
+	return last
+}
+
+func isLast(last map[model.Counter]*model.Queued, w *model.Queued) bool {
+	set := lastOf(last, w)
+	return set != nil && set.Version == w.Version
+}
+
+// reaching returns the writes with what each is to add.
+func reaching(writes []model.Queued, last map[model.Counter]*model.Queued, goal map[model.Counter]int64) []model.Queued {
 	changed := make([]model.Queued, len(writes))
 	for i, w := range writes {
 		if set := lastOf(last, &w); set != nil && w.Version <= set.Version {
@@ -56,7 +100,7 @@ func reaching(ctx context.Context, tx pgx.Tx, shard int, direct int64, writes []
 		}
 		changed[i] = w
 	}
-	return changed, nil
+	return changed
 }
 
 func lastOf(last map[model.Counter]*model.Queued, w *model.Queued) *model.Queued {
@@ -84,6 +128,7 @@ func goals(ctx context.Context, tx pgx.Tx, shard int, last map[model.Counter]*mo
 		}
 	}
 	b := &pgx.Batch{}
+	b.Queue("savepoint sets")
 	b.Queue(presentCounters, subjects, metrics).Query(sum(-1))
 	b.Queue(addedSince, shard, subjects, metrics, versions).Query(sum(1))
 	b.Queue(override, shard, subjects, metrics, versions)

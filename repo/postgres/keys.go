@@ -48,8 +48,16 @@ DELETE FROM idempotency WHERE id IN (
 // forgetFlushed may go by the position: whatever stream holds such a write has been drained past it.
 const forgetFlushed = "DELETE FROM flushed USING shards WHERE flushed.shard = shards.shard AND version <= position"
 
-// forgetOverrides may so too: no change of a version that the position covers is read again.
-const forgetOverrides = "DELETE FROM overrides USING shards WHERE overrides.shard = shards.shard AND version <= position"
+// overridden is the version before which changes count no more. Replicas of an earlier version tell the epoch.
+const overridden = "GREATEST(o.version, o.epoch << 40)"
+
+// forgetOverrides may so too: no change of a version that the position covers is read again. It waits for nobody
+// who writes such rows.
+const forgetOverrides = `
+DELETE FROM overrides WHERE (shard, subject, metric) IN (
+	SELECT o.shard, o.subject, o.metric FROM overrides AS o JOIN shards AS s USING (shard)
+	WHERE ` + overridden + ` <= s.position FOR UPDATE OF o SKIP LOCKED
+)`
 
 // Expire forgets the keys that were committed before olderThan, and the notes of those writes that a
 // replica brought to SQL itself, or that were overridden, and that no stream can bring again. It tells how many
@@ -80,7 +88,7 @@ FROM idempotency AS i CROSS JOIN LATERAL unnest(i.keys) AS k (key) JOIN unnest($
 WHERE i.shard = ANY ($1) AND i.keys && $2`
 
 const knownOverrides = `
-SELECT o.shard, o.subject, o.metric, o.version
+SELECT o.shard, o.subject, o.metric, ` + overridden + `
 FROM overrides AS o JOIN unnest($2::text[], $3::text[]) AS w (subject, metric) USING (subject, metric)
 WHERE o.shard = ANY ($1)`
 
@@ -92,20 +100,32 @@ FROM flushed AS f JOIN unnest($1::integer[], $2::bigint[]) AS w (shard, version)
 // key or by the note of a flush, from the rest; and changes of counters that were set here since. Items have
 // no such note, unless they became dead letters: their versions tell. The caller holds the locks of the
 // shards' rows, so that nobody adds to what is known.
+//
+// A change that was overridden has had its effect, which has just been undone: its key is remembered all the same,
+// or a repeat would do it anew.
 func leaveOut(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]bool) (rest []model.Queued, known []*model.Queued, err error) {
 	seen, err := look(ctx, tx, writes, shards)
-	if err != nil || len(seen.keys)+len(seen.flushed)+len(seen.overrides) == 0 {
+	if err != nil || len(seen.keys)+len(seen.flushed)+len(seen.sets) == 0 {
 		return writes, nil, err
 	}
+	var keyed []*model.Queued
 	for i := range writes {
 		w := &writes[i]
-		if shards[w.Shard] && seen.has(w) {
+		switch {
+		case !shards[w.Shard]:
+			rest = append(rest, *w)
+		case seen.has(w):
 			known = append(known, w)
-		} else {
+		case seen.overrides(w):
+			known = append(known, w)
+			if w.Key != "" {
+				keyed = append(keyed, w)
+			}
+		default:
 			rest = append(rest, *w)
 		}
 	}
-	return rest, known, nil
+	return rest, known, (&carefully{tx: tx}).keys(ctx, keyed)
 }
 
 type keyOf struct {
@@ -125,16 +145,17 @@ type counterOf struct {
 
 // knowledge is what SQL knows of some writes.
 type knowledge struct {
-	keys      map[keyOf]bool
-	flushed   map[versionOf]bool
-	overrides map[counterOf]model.Version
+	keys    map[keyOf]bool
+	flushed map[versionOf]bool
+	sets    map[counterOf]model.Version
 }
 
 func (k *knowledge) has(w *model.Queued) bool {
-	if w.Delta != nil && w.Version < k.overrides[counterOf{w.Shard, w.Delta.Counter}] {
-		return true
-	}
 	return w.Key != "" && k.keys[keyOf{w.Shard, text(w.Key)}] || k.flushed[versionOf{w.Shard, w.Version}]
+}
+
+func (k *knowledge) overrides(w *model.Queued) bool {
+	return w.Delta != nil && w.Version < k.sets[counterOf{w.Shard, w.Delta.Counter}]
 }
 
 func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]bool) (*knowledge, error) {
@@ -157,7 +178,7 @@ func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]
 		}
 		shardOf, versions = append(shardOf, int32(w.Shard)), append(versions, int64(w.Version))
 	}
-	k := &knowledge{keys: make(map[keyOf]bool), flushed: make(map[versionOf]bool), overrides: make(map[counterOf]model.Version)}
+	k := &knowledge{keys: make(map[keyOf]bool), flushed: make(map[versionOf]bool), sets: make(map[counterOf]model.Version)}
 	b := &pgx.Batch{}
 	if len(keys) > 0 {
 		b.Queue(knownKeys, keyShards, keys).Query(func(rows pgx.Rows) error {
@@ -170,7 +191,7 @@ func look(ctx context.Context, tx pgx.Tx, writes []model.Queued, shards map[int]
 		b.Queue(knownOverrides, keyShards, subjects, metrics).Query(func(rows pgx.Rows) error {
 			var c counterOf
 			var v model.Version
-			_, err := pgx.ForEachRow(rows, []any{&c.shard, &c.Subject, &c.Metric, &v}, func() error { k.overrides[c] = v; return nil })
+			_, err := pgx.ForEachRow(rows, []any{&c.shard, &c.Subject, &c.Metric, &v}, func() error { k.sets[c] = v; return nil })
 			return err
 		})
 	}

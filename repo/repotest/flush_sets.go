@@ -1,6 +1,7 @@
 package repotest
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -85,4 +86,48 @@ func lateSets(back bool) func(t *testing.T, r Repo) {
 		flush(t, r, at.Epoch, setTo(v+1, "set", 7, 7), setTo(v+2, "added", 20, 20))
 		wantTotals(t, r, "s", map[string]int64{"set": 100, "added": 25})
 	}
+}
+
+// A change with a key comes to SQL after the set that overrides it, by a flush or with the queue. A repeat does
+// not do it again.
+func overriddenKey(op model.CountOp) func(t *testing.T, r Repo) {
+	return func(t *testing.T, r Repo) {
+		v := base(1)
+		sh := opened(t, r, 1)[0]
+		at := open(t, r, model.Claim{Epoch: sh.Epoch, Home: model.HomeSQL}, false)
+		older := func(n model.Version, key string) model.Queued {
+			q := keyed(change(0, v+n, "s", "likes", 20), key, "f|20|1|5")
+			q.Delta.Absolute, q.Delta.To = op == model.CountSet, 20
+			return q
+		}
+		flush(t, r, at.Epoch, setTo(v+10, "likes", 50, 10))
+		flush(t, r, at.Epoch, older(5, "flushed"))
+		back := open(t, r, model.Claim{Epoch: at.Epoch, Home: "h"}, false)
+		a := move(back, v+10)
+		a.Opening = true
+		if got := applied(t, r, &model.Batch{Advances: []model.Advance{a}, Writes: []model.Queued{older(6, "queued")}}); got.Refused != nil || got.LeftOut != 1 {
+			t.Errorf("the drain of what was left: %+v", got)
+		}
+		at = open(t, r, model.Claim{Epoch: back.Epoch, Home: model.HomeSQL}, true)
+		for _, key := range []string{"flushed", "queued"} {
+			repeat := countKey(model.Count{Counter: likes("s"), Op: op, N: 20}, key, "f")
+			if res := counts(t, r, at.Epoch, repeat)[0]; !res.Replayed || res.Value != 20 {
+				t.Errorf("the repeat of %s is answered %+v", key, res)
+			}
+		}
+		wantTotals(t, r, "s", map[string]int64{"likes": 50})
+	}
+}
+
+// What was flushed before leads a set out of the range: it becomes a dead letter, and all that came before it
+// counts, of the same flush and of others.
+func refusedSets(t *testing.T, r Repo) {
+	v := base(1)
+	sh := opened(t, r, 1)[0]
+	at := open(t, r, model.Claim{Epoch: sh.Epoch, Home: model.HomeSQL}, false)
+	flush(t, r, at.Epoch, change(0, v+12, "s", "likes", 5))
+	a := flush(t, r, at.Epoch, change(0, v+3, "s", "likes", 2), setTo(v+8, "views", 9, 9), setTo(v+10, "likes", model.MaxCount, model.MaxCount))
+	wantLetters(t, r, a.DeadLetters, fmt.Sprintf("counter s/likes %d", v+10))
+	flush(t, r, at.Epoch, change(0, v+4, "s", "likes", 7), change(0, v+11, "s", "likes", -10), change(0, v+7, "s", "views", 1))
+	wantTotals(t, r, "s", map[string]int64{"likes": 4, "views": 9})
 }

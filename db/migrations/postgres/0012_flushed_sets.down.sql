@@ -1,10 +1,6 @@
 ALTER TABLE shards DROP COLUMN direct;
 
-ALTER TABLE overrides ADD COLUMN epoch bigint NOT NULL DEFAULT 0;
--- Rounded up: it is better that an older change stays out than that one counts which was overridden.
-UPDATE overrides SET epoch = (version + (1::bigint << 40) - 1) >> 40;
 ALTER TABLE overrides DROP COLUMN version;
-ALTER TABLE overrides ALTER COLUMN epoch DROP DEFAULT;
 
 COMMENT ON TABLE overrides IS 'counters that were set or removed while their shard was at home here: should Redis come back with older changes of them, those are left out';
 COMMENT ON COLUMN overrides.epoch IS 'of the shard; changes that were queued under earlier ones came before the set';
