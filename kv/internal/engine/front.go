@@ -1,0 +1,113 @@
+package engine
+
+import "time"
+
+// outputLimit is how much output one Process call may gather: then the front must send it first.
+const outputLimit = 1 << 20
+
+// Process executes the complete requests at the start of in, in order, and returns how many bytes they
+// took. It appends their replies to out, after those that have come out of turn, and returns that. It stops
+// early when the client is parked, is closing, or has 1 MB to read: the front calls it again with the rest
+// of in when that has changed. It takes the lock.
+//
+// Before any of out is sent, Commit must have returned nil.
+func (e *Engine) Process(c *Client, in, out []byte) (n int, _ []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	start := len(out)
+	c.out = append(out, c.out...)
+	for c.runnable() && len(c.out)-start < outputLimit {
+		c.parser.Guest = !c.Authenticated
+		args, used, err := c.parser.Next(in[n:])
+		if err != nil {
+			c.Error("ERR " + err.Error())
+			c.closing = true
+			n = len(in)
+			break
+		}
+		if used == 0 {
+			break
+		}
+		n += used
+		if len(args) > 0 {
+			e.execute(c, args)
+		}
+	}
+	if n > 0 {
+		c.lastActive()
+	}
+	return n, c.handOut()
+}
+
+// handOut gives the client's output away. Whoever gets it commits first what was logged until now: also a
+// client that has only read may have seen what another has written.
+func (c *Client) handOut() []byte {
+	out := c.out
+	c.out, c.logEnd = nil, c.e.unit.end
+	return out
+}
+
+// lastActive notes the time of the last command, to the clock's tick.
+func (c *Client) lastActive() {
+	if c.e.now != 0 {
+		c.active = time.UnixMilli(c.e.now)
+		return
+	}
+	if s := int64(c.e.lruClock); c.active.Unix()&(1<<24-1) != s {
+		c.active = time.Now()
+	}
+}
+
+// Take appends the client's output that did not come from Process to out. Commit holds for it too. It
+// takes the lock.
+func (e *Engine) Take(c *Client, out []byte) []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.out = append(out, c.out...)
+	return c.handOut()
+}
+
+// Do executes one command for c and appends its reply to out. It takes the lock. Commit holds for it too.
+func (e *Engine) Do(c *Client, args [][]byte, out []byte) []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.out = append(out, c.out...)
+	e.execute(c, args)
+	return c.handOut()
+}
+
+// Commit returns when all that c has changed, and all that it has seen changed, is in the log as safely
+// as the log's policy says. When it fails, the client's replies must not be sent: they may acknowledge
+// what is not kept; CommitError is what to say instead, before closing the connection. It is called
+// without the lock.
+func (e *Engine) Commit(c *Client) error {
+	if e.journal == nil || c.logEnd == 0 {
+		return nil
+	}
+	return e.journal.Commit(c.logEnd)
+}
+
+// CommitError is the reply in place of those that must not be sent.
+func CommitError(err error) []byte {
+	return []byte("-MISCONF " + err.Error() + ". The outcome of the last commands is unknown.\r\n")
+}
+
+// LogEnd is how far the log must be committed before the client's replies are sent; 0 is nowhere.
+func (c *Client) LogEnd() int64 { return c.logEnd }
+
+// Runnable reports whether the client can execute commands now: it is neither parked nor closing. It
+// takes the lock.
+func (c *Client) Runnable() bool {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	return c.runnable()
+}
+
+func (c *Client) runnable() bool { return c.blocked == nil && !c.closing }
+
+// Closing reports whether the connection shall end once its output has been sent. It takes the lock.
+func (c *Client) Closing() bool {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	return c.closing
+}
