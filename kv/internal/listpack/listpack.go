@@ -111,7 +111,7 @@ func (p Pack) Seek(i int) int {
 }
 
 // Get returns the element at pos: an integer, or bytes that alias the pack.
-func (p Pack) Get(pos int) (str []byte, num int64, isInt bool) { //nolint:gocritic // the contract names the results
+func (p Pack) Get(pos int) (str []byte, num int64, isInt bool) {
 	b := p[pos:]
 	switch c := b[0]; {
 	case c < 0x80:
