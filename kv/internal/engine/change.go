@@ -5,20 +5,20 @@ type Class uint16
 
 // The classes of events.
 const (
-	EventGeneric Class = 1 << iota // g: DEL, EXPIRE, RENAME, …
-	EventString                    // $
-	EventList                      // l
-	EventSet                       // s
-	EventHash                      // h
-	EventZSet                      // z
-	EventStream                    // t
-	EventTrie                      // r
-	EventExpired                   // x
-	EventEvicted                   // e
-	EventMissed                    // m
-	EventNew                       // n
-	eventKeyspace                  // K
-	eventKeyevent                  // E
+	EventGeneric  Class = 1 << iota // g: DEL, EXPIRE, RENAME, …
+	EventString                     // $
+	EventList                       // l
+	EventSet                        // s
+	EventHash                       // h
+	EventZSet                       // z
+	EventStream                     // t
+	EventTrie                       // r
+	EventExpired                    // x
+	EventEvicted                    // e
+	EventMissed                     // m
+	EventNew                        // n
+	eventKeyspace                   // K
+	eventKeyevent                   // E
 	eventAll      = EventGeneric | EventString | EventList | EventSet | EventHash | EventZSet | EventStream | EventTrie | EventExpired | EventEvicted
 )
 

@@ -207,3 +207,6 @@ func (c *Client) ParseInt(arg []byte) (int64, bool) {
 
 // String describes the client for messages.
 func (c *Client) String() string { return "client " + strconv.FormatInt(c.id, 10) + " " + c.Addr }
+
+// Muted reports whether CLIENT REPLY OFF holds.
+func (c *Client) Muted() bool { return c.mute }

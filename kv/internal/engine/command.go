@@ -11,24 +11,24 @@ type Flag uint32
 
 // The flags of commands.
 const (
-	Write        Flag = 1 << iota // may change the keyspace; what it changed is logged
-	ReadOnly                      // never changes the keyspace
-	DenyOOM                       // refused when memory is over the limit
-	Admin                         // administration
-	PubSub                        // has to do with subscriptions
-	NoScript                      // refused in scripts
-	Blocking                      // may park its client
-	Loading                       // allowed while the data is being loaded
-	Stale                         // allowed on stale replicas; told by COMMAND only
-	Fast                          // O(1) or O(log n); told by COMMAND only
-	NoAuth                        // needs no password
-	NoMulti                       // refused between MULTI and EXEC
-	Immediate                     // runs at once between MULTI and EXEC, as EXEC itself does
-	MovableKeys                   // keys are found by the Keys function
-	AllowBusy                     // allowed while a script runs for too long
-	SkipMonitor                   // not shown to MONITOR
-	NoMandatoryKeys               // may be called without keys
-	MayReplicate                  // may produce log entries though it is not a write
+	Write           Flag = 1 << iota // may change the keyspace; what it changed is logged
+	ReadOnly                         // never changes the keyspace
+	DenyOOM                          // refused when memory is over the limit
+	Admin                            // administration
+	PubSub                           // has to do with subscriptions
+	NoScript                         // refused in scripts
+	Blocking                         // may park its client
+	Loading                          // allowed while the data is being loaded
+	Stale                            // allowed on stale replicas; told by COMMAND only
+	Fast                             // O(1) or O(log n); told by COMMAND only
+	NoAuth                           // needs no password
+	NoMulti                          // refused between MULTI and EXEC
+	Immediate                        // runs at once between MULTI and EXEC, as EXEC itself does
+	MovableKeys                      // keys are found by the Keys function
+	AllowBusy                        // allowed while a script runs for too long
+	SkipMonitor                      // not shown to MONITOR
+	NoMandatoryKeys                  // may be called without keys
+	MayReplicate                     // may produce log entries though it is not a write
 )
 
 var flagNames = []struct {

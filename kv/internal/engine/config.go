@@ -60,7 +60,7 @@ func Defaults() *Config {
 		Policy:    NoEviction, MaxMemorySamples: 5, LFULogFactor: 10, LFUDecayTime: 1,
 		MaxClients: 10000, KeepAlive: 300 * time.Second,
 		QueryBufferLimit: 1 << 30, PubSubOutputLimit: 32 << 20, ProtoMaxBulk: 512 << 20,
-		HashMaxListpackEntries: 128, HashMaxListpackValue: 64,
+		HashMaxListpackEntries: 512, HashMaxListpackValue: 64,
 		ZSetMaxListpackEntries: 128, ZSetMaxListpackValue: 64,
 		SetMaxIntsetEntries: 512, ListMaxListpackSize: -2,
 		StreamNodeMaxBytes: 4096, StreamNodeMaxEntries: 100, HLLSparseMaxBytes: 3000,

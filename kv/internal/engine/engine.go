@@ -25,6 +25,7 @@ type Engine struct {
 	unit    unit
 	dirty   int64 // changes since the start; each write command adds at least one
 	saved   int64 // dirty at the last snapshot
+	savedAt time.Time
 
 	now      int64  // unix ms, of the command that runs; 0 until it asks
 	lruClock uint32 // seconds, 24 bits
@@ -36,13 +37,13 @@ type Engine struct {
 	pubsub  subscriptions
 	monitor map[int64]*Client
 
-	loading   bool
-	paused    pause
-	touched   []touched
-	rand      *mathrand.Rand
-	evictions evictor
-	stats     Stats
-	scriptRun bool
+	loading    bool
+	paused     pause
+	touched    []touched
+	rand       *mathrand.Rand
+	evictions  evictor
+	stats      Stats
+	onShutdown func(noSave bool)
 
 	runID   string
 	started time.Time
@@ -74,6 +75,7 @@ func New(config *Config) *Engine {
 		rand:     mathrand.New(mathrand.NewPCG(mathrand.Uint64(), mathrand.Uint64())),
 		runID:    hex.EncodeToString(id),
 		started:  time.Now(),
+		savedAt:  time.Now(),
 	}
 	e.unit.db = -1
 	e.lruClock = lruSeconds(time.Now())

@@ -27,8 +27,10 @@ var Policies = []Policy{
 	VolatileLRU, VolatileLFU, VolatileRandom, VolatileTTL, AllKeysLRU, AllKeysLFU, AllKeysRandom, NoEviction,
 }
 
-func (p Policy) lfu() bool      { return p == AllKeysLFU || p == VolatileLFU }
-func (p Policy) volatile() bool { return p == VolatileLRU || p == VolatileLFU || p == VolatileRandom || p == VolatileTTL }
+func (p Policy) lfu() bool { return p == AllKeysLFU || p == VolatileLFU }
+func (p Policy) volatile() bool {
+	return p == VolatileLRU || p == VolatileLFU || p == VolatileRandom || p == VolatileTTL
+}
 
 // evictor keeps the place among the databases from which the next victim is taken.
 type evictor struct{ next int }

@@ -1,6 +1,9 @@
 package engine
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // Journal keeps what has been executed, in order.
 type Journal interface {
@@ -58,8 +61,14 @@ func (e *Engine) SetPersistence(p Persistence) { e.persist = p }
 // Persistence returns what SAVE and its like call, or nil.
 func (e *Engine) Persistence() Persistence { return e.persist }
 
-// MarkSaved notes that a snapshot has all changes up to dirty.
-func (e *Engine) MarkSaved(dirty int64) { e.saved = dirty }
+// MarkSaved notes that a snapshot, which has been written at a time, has all changes up to dirty.
+func (e *Engine) MarkSaved(dirty int64, at time.Time) { e.saved, e.savedAt = dirty, at }
+
+// LastSave is when the last snapshot was written, or the start.
+func (e *Engine) LastSave() time.Time { return e.savedAt }
+
+// LogEnd is where the log ends.
+func (e *Engine) LogEnd() int64 { return e.unit.end }
 
 // Unsaved is the number of changes since the last snapshot.
 func (e *Engine) Unsaved() int64 { return e.dirty - e.saved }

@@ -15,6 +15,8 @@ const (
 	ErrOutOfRange  = "ERR index out of range"
 	ErrOverflow    = "ERR increment or decrement would overflow"
 	ErrNotPositive = "ERR value is out of range, must be positive"
+
+	ErrOutOfRangeValue = "ERR value is out of range"
 )
 
 // The reply methods append to the client's output. Each takes its form from the protocol version that
@@ -219,4 +221,16 @@ func appendHeader(dst []byte, kind byte, n int64) []byte {
 	dst = append(dst, kind)
 	dst = strconv.AppendInt(dst, n, 10)
 	return append(dst, '\r', '\n')
+}
+
+// Bool replies a boolean: 1 or 0 in RESP2.
+func (c *Client) Bool(b bool) {
+	switch {
+	case c.proto != 3:
+		c.Bool01(b)
+	case b:
+		c.out = append(c.out, "#t\r\n"...)
+	default:
+		c.out = append(c.out, "#f\r\n"...)
+	}
 }

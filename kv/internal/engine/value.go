@@ -134,3 +134,11 @@ func ParseInt(b []byte) (int64, bool) {
 func EqualFold(arg []byte, upper string) bool {
 	return len(arg) == len(upper) && bytes.EqualFold(arg, []byte(upper))
 }
+
+// Size is about the memory, in bytes, that an entry's key and value take.
+func Size(en *table.Entry) int {
+	if b := en.Box(); b != nil {
+		return 64 + len(en.Key()) + b.Val.(Value).Bytes()
+	}
+	return 16 + len(en.Key()) + len(en.Value())
+}
