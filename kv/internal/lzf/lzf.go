@@ -4,7 +4,10 @@
 // three bits are the length less 2 (7: the next byte is added), the rest and one byte are the distance less 1.
 package lzf
 
-import "errors"
+import (
+	"errors"
+	"sync"
+)
 
 const (
 	hashBits    = 13
@@ -17,40 +20,75 @@ const (
 // ErrCorrupt says that bytes are not what a compressor wrote.
 var ErrCorrupt = errors.New("lzf: corrupt")
 
-// Compress writes src to dst and returns the bytes it took; not ok if it does not fit into len(dst).
+// Compress writes src to dst and returns the bytes it took; not ok if it does not fit into len(dst), or if src
+// has 1 GB or more.
 func Compress(dst, src []byte) (n int, ok bool) {
-	var seen [1 << hashBits]int32 // where the three bytes of a hash were last, plus 1
-	c := encoder{dst: dst, src: src}
+	if len(src) >= 1<<30 {
+		return 0, false
+	}
+	c := encoders.Get().(*encoder)
+	defer encoders.Put(c)
+	return c.compress(dst, src)
+}
+
+var encoders = sync.Pool{New: func() any { return &encoder{base: 1} }}
+
+// encoder has written src[:done] to dst[:n] and looks at src[at:].
+type encoder struct {
+	dst, src    []byte
+	n, at, done int
+	// seen has where the three bytes of a hash were last, plus base, which grows from use to use: what is
+	// less is of an earlier one, so that the table need not be cleared for every short string.
+	base uint32
+	seen [1 << hashBits]uint32
+}
+
+func (c *encoder) compress(dst, src []byte) (n int, ok bool) {
+	if c.base > 1<<31 {
+		c.base, c.seen = 1, [1 << hashBits]uint32{}
+	}
+	c.dst, c.src, c.n, c.at, c.done = dst, src, 0, 0, 0
+	defer func() {
+		c.base += uint32(len(src))
+		c.dst, c.src = nil, nil
+	}()
 	for c.at+minLength < len(src) {
-		here := c.at
-		slot := &seen[hash(src[here:])]
-		from := int(*slot) - 1
-		*slot = int32(here) + 1
-		if from < 0 || here-from > maxDistance || string(src[from:from+minLength]) != string(src[here:here+minLength]) {
+		from, length := c.match()
+		if length == 0 {
 			c.at++
 			continue
 		}
-		length := minLength
-		for length < maxLength && here+length < len(src) && src[from+length] == src[here+length] {
-			length++
-		}
-		if !c.literals(here) || !c.repeat(here-from-1, length-2) {
+		if !c.literals(c.at) || !c.repeat(c.at-from-1, length-2) {
 			return 0, false
 		}
 		c.at += length
 		c.done = c.at
 		for i := c.at - 2; i < c.at && i+minLength <= len(src); i++ {
-			seen[hash(src[i:])] = int32(i) + 1
+			c.seen[hash(src[i:])] = uint32(i) + c.base
 		}
 	}
 	ok = c.literals(len(src))
 	return c.n, ok
 }
 
-// encoder has written src[:done] to dst[:n] and looks at src[at:].
-type encoder struct {
-	dst, src    []byte
-	n, at, done int
+// match looks for an earlier occurrence of what follows, and returns where it is; length 0 is none.
+func (c *encoder) match() (from, length int) {
+	src, at := c.src, c.at
+	slot := &c.seen[hash(src[at:])]
+	last := *slot
+	*slot = uint32(at) + c.base
+	if last < c.base {
+		return 0, 0
+	}
+	from = int(last - c.base)
+	if at-from > maxDistance || string(src[from:from+minLength]) != string(src[at:at+minLength]) {
+		return 0, 0
+	}
+	length = minLength
+	for length < maxLength && at+length < len(src) && src[from+length] == src[at+length] {
+		length++
+	}
+	return from, length
 }
 
 // literals writes what precedes to and is not written yet.
