@@ -2,6 +2,7 @@ package engine
 
 import (
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/zmsg/zmsg/kv/internal/resp"
@@ -20,10 +21,10 @@ type Client struct {
 	cmd     *Command
 	args    [][]byte
 	failed  bool // the command that runs has replied an error
-	logEnd  int64
+	logEnd  atomic.Int64
 	wake    func()
 	kick    func()
-	closing bool
+	closing atomic.Bool
 	gone    bool
 
 	tx      *transaction
@@ -99,7 +100,8 @@ func (c *Client) close() {
 	if c.gone {
 		return
 	}
-	c.gone, c.closing = true, true
+	c.gone = true
+	c.closing.Store(true)
 	c.unpark()
 	c.Discard()
 	c.Unwatch()
@@ -110,14 +112,14 @@ func (c *Client) close() {
 
 // Kick has the front close the connection at once.
 func (c *Client) Kick() {
-	c.closing = true
+	c.closing.Store(true)
 	if c.kick != nil {
 		c.kick()
 	}
 }
 
 // Hangup ends the connection once what was replied so far has been sent.
-func (c *Client) Hangup() { c.closing = true }
+func (c *Client) Hangup() { c.closing.Store(true) }
 
 // Engine returns the client's engine.
 func (c *Client) Engine() *Engine { return c.e }

@@ -214,7 +214,7 @@ func (c *Client) Deliver(encoded []byte) {
 
 // Awake tells the client's front that there is something to do.
 func (c *Client) Awake() {
-	c.logEnd = c.e.unit.end
+	c.logEnd.Store(c.e.unit.end)
 	if c.wake != nil {
 		c.wake()
 	}

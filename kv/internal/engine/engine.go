@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	mathrand "math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type Engine struct {
 	nextID  int64
 
 	journal Journal
+	commits atomic.Pointer[Journal] // the same, for who has no lock
 	persist Persistence
 	unit    unit
 	dirty   int64 // changes since the start; each write command adds at least one

@@ -21,7 +21,7 @@ func (e *Engine) Process(c *Client, in, out []byte) (n int, _ []byte) {
 		args, used, err := c.parser.Next(in[n:])
 		if err != nil {
 			c.Error("ERR " + err.Error())
-			c.closing = true
+			c.closing.Store(true)
 			n = len(in)
 			break
 		}
@@ -43,7 +43,8 @@ func (e *Engine) Process(c *Client, in, out []byte) (n int, _ []byte) {
 // client that has only read may have seen what another has written.
 func (c *Client) handOut() []byte {
 	out := c.out
-	c.out, c.logEnd = nil, c.e.unit.end
+	c.out = nil
+	c.logEnd.Store(c.e.unit.end)
 	return out
 }
 
@@ -81,10 +82,11 @@ func (e *Engine) Do(c *Client, args [][]byte, out []byte) []byte {
 // what is not kept; CommitError is what to say instead, before closing the connection. It is called
 // without the lock.
 func (e *Engine) Commit(c *Client) error {
-	if e.journal == nil || c.logEnd == 0 {
+	j, end := e.commits.Load(), c.logEnd.Load()
+	if j == nil || end == 0 {
 		return nil
 	}
-	return e.journal.Commit(c.logEnd)
+	return (*j).Commit(end)
 }
 
 // CommitError is the reply in place of those that must not be sent.
@@ -92,8 +94,13 @@ func CommitError(err error) []byte {
 	return []byte("-MISCONF " + err.Error() + ". The outcome of the last commands is unknown.\r\n")
 }
 
-// LogEnd is how far the log must be committed before the client's replies are sent; 0 is nowhere.
-func (c *Client) LogEnd() int64 { return c.logEnd }
+// LogEnd is how far the log must be committed before the client's replies are sent; 0 is nowhere. It needs
+// no lock.
+func (c *Client) LogEnd() int64 { return c.logEnd.Load() }
+
+// Want is how many bytes the request that Process has found incomplete has at the least; 0 if that is not
+// known yet. It is for the front that calls Process, and needs no lock.
+func (c *Client) Want() int { return c.parser.Want() }
 
 // Runnable reports whether the client can execute commands now: it is neither parked nor closing. It
 // takes the lock.
@@ -103,11 +110,7 @@ func (c *Client) Runnable() bool {
 	return c.runnable()
 }
 
-func (c *Client) runnable() bool { return c.blocked == nil && !c.closing }
+func (c *Client) runnable() bool { return c.blocked == nil && !c.closing.Load() }
 
-// Closing reports whether the connection shall end once its output has been sent. It takes the lock.
-func (c *Client) Closing() bool {
-	c.e.mu.Lock()
-	defer c.e.mu.Unlock()
-	return c.closing
-}
+// Closing reports whether the connection shall end once its output has been sent. It needs no lock.
+func (c *Client) Closing() bool { return c.closing.Load() }

@@ -40,10 +40,12 @@ type Field struct{ Name, Value string }
 // SetJournal sets where changes are logged; nil is nowhere. Needs the lock.
 func (e *Engine) SetJournal(j Journal) {
 	e.journal = j
+	e.commits.Store(nil)
 	e.unit.db = -1
 	if j == nil {
 		e.unit.end = 0
 	} else {
+		e.commits.Store(&j)
 		e.unit.end = j.Append(nil)
 	}
 }
