@@ -82,7 +82,7 @@ func (OS) Lock(name string) (io.Closer, error) {
 		return nil, err
 	}
 	if err := lockFile(f); err != nil {
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		if !errors.Is(err, errLocked) {
 			return nil, &fs.PathError{Op: "lock", Path: name, Err: err}
 		}

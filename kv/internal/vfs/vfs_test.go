@@ -19,7 +19,7 @@ func read(t *testing.T, fsys vfs.FS, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(f)
 	if err != nil {
 		t.Fatal(err)
