@@ -171,3 +171,6 @@ func (e *Engine) nextUse(lru uint32) uint32 {
 	}
 	return minutes()<<8 | counter
 }
+
+// OverMemory reports whether memory is over its limit though what may be evicted has been.
+func (e *Engine) OverMemory() bool { return !e.evict() }
