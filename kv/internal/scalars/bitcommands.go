@@ -150,20 +150,17 @@ func findBit(c *engine.Client, s []byte, set bool, args [][]byte) {
 	var start int64
 	end := int64(-1)
 	inBits, ok := false, true
-	if len(args) > 0 {
-		if start, ok = c.ParseInt(args[0]); !ok {
-			return
-		}
+	if ok && len(args) > 0 {
+		start, ok = c.ParseInt(args[0])
 	}
-	if len(args) > 2 {
-		if inBits, ok = parseUnit(c, args[2]); !ok {
-			return
-		}
+	if ok && len(args) > 2 {
+		inBits, ok = parseUnit(c, args[2])
 	}
-	if len(args) > 1 {
-		if end, ok = c.ParseInt(args[1]); !ok {
-			return
-		}
+	if ok && len(args) > 1 {
+		end, ok = c.ParseInt(args[1])
+	}
+	if !ok {
+		return
 	}
 	first, last := bitSpan(start, end, len(s), inBits)
 	if first > last {

@@ -80,15 +80,19 @@ func readReply(in *bufio.Reader, dst []byte) ([]byte, error) {
 		return nil, err
 	}
 	dst = append(dst, line...)
+	kind := line[0]
 	n, _ := strconv.Atoi(string(bytes.TrimSpace(line[1:])))
-	switch line[0] {
+	switch kind {
 	case '$':
 		if n >= 0 {
 			at := len(dst)
 			dst = append(dst, make([]byte, n+2)...)
 			_, err = io.ReadFull(in, dst[at:])
 		}
-	case '*':
+	case '*', '%', '~':
+		if kind == '%' {
+			n *= 2
+		}
 		for range n {
 			if dst, err = readReply(in, dst); err != nil {
 				break
