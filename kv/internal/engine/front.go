@@ -114,3 +114,36 @@ func (c *Client) runnable() bool { return c.blocked == nil && !c.closing.Load() 
 
 // Closing reports whether the connection shall end once its output has been sent. It needs no lock.
 func (c *Client) Closing() bool { return c.closing.Load() }
+
+// ReadString appends the string under a key of c's database to dst: GET, without a reply to be parsed. It
+// takes the lock. Commit holds for it too.
+func (e *Engine) ReadString(c *Client, key, dst []byte) (_ []byte, found bool, wrongType bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.now = 0
+	e.stats.Commands++
+	c.logEnd.Store(e.unit.end)
+	en := c.db.Read(key)
+	if en == nil {
+		return dst, false, false
+	}
+	s, ok := StringOf(en)
+	return append(dst, s...), ok, !ok
+}
+
+// DoAll runs f, which executes commands one by one, as one unit: nothing happens between them, and the log
+// keeps or loses all that they change. run returns the reply, which is valid until it is called again. It
+// takes the lock. Commit holds for it too.
+func (e *Engine) DoAll(c *Client, f func(run func(args ...[]byte) []byte)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.out = nil
+	e.unitBegin()
+	f(func(args ...[]byte) []byte {
+		c.out = c.out[:0]
+		e.execute(c, args)
+		return c.out
+	})
+	e.unitEnd()
+	c.handOut()
+}
