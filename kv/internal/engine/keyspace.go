@@ -103,11 +103,24 @@ func (k *Keyspace) Write(key []byte) *table.Entry {
 func (k *Keyspace) SetString(key, value []byte, deadline int64) *table.Entry {
 	old := k.t.Find(key)
 	if old != nil {
+		if old.Deadline() == deadline && k.Overwrite(old, value) {
+			return old
+		}
 		k.leaving(old)
 	}
 	en, added := k.t.Put(key, value, deadline)
 	k.entered(en, added)
 	return en
+}
+
+// Overwrite replaces the string of an entry where it is, if it is kept inline and the new one fits. Its
+// deadline stays. If it reports false, SetString does it.
+func (k *Keyspace) Overwrite(en *table.Entry, value []byte) bool {
+	if !k.t.Overwrite(en, value) {
+		return false
+	}
+	en.SetLRU(k.e.nextUse(en.LRU()))
+	return true
 }
 
 // SetValue stores a value under a key, whatever was there. The value must have the keyspace's stamp.
@@ -142,10 +155,12 @@ func (k *Keyspace) entered(en *table.Entry, added bool) {
 	if en.Deadline() != 0 {
 		k.expires++
 	}
-	en.SetLRU(k.e.firstUse())
-	if added {
-		k.e.Notify(k, EventNew, "new", en.Key())
+	if !added {
+		en.SetLRU(k.e.nextUse(en.LRU())) // the table has kept what was known of the key's uses
+		return
 	}
+	en.SetLRU(k.e.firstUse())
+	k.e.Notify(k, EventNew, "new", en.Key())
 }
 
 // Remove removes a key and reports whether it was there. A due key was not.

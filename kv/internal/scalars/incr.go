@@ -32,7 +32,8 @@ func decrBy(c *engine.Client, args [][]byte) {
 // add adds n to the integer under key.
 func add(c *engine.Client, key []byte, n int64) {
 	var value, deadline int64
-	if en := c.DB().Peek(key); en != nil {
+	en := c.DB().Peek(key)
+	if en != nil {
 		s, ok := engine.StringOf(en)
 		if !ok {
 			c.Error(engine.ErrWrongType)
@@ -48,7 +49,10 @@ func add(c *engine.Client, key []byte, n int64) {
 		return
 	}
 	var buf [20]byte
-	c.DB().SetString(key, strconv.AppendInt(buf[:0], value+n, 10), deadline)
+	text := strconv.AppendInt(buf[:0], value+n, 10)
+	if en == nil || !c.DB().Overwrite(en, text) {
+		c.DB().SetString(key, text, deadline)
+	}
 	c.Changed(key, engine.EventString, "incrby")
 	c.Int(value + n)
 }
