@@ -89,6 +89,26 @@ func (e *Engine) Commit(c *Client) error {
 	return (*j).Commit(end)
 }
 
+// lazy is a Journal that can leave some of the log to be written in the background.
+type lazy interface {
+	// CommitLazily is Commit, but, unless the policy is "always", returns at once while what is not written
+	// yet is at most slack bytes: it will be within a second.
+	CommitLazily(upTo, slack int64) error
+}
+
+// CommitLazily is Commit for callers in the same process that can do without the write: as Commit says, but
+// up to slack bytes of the log may be written within the next second only. Under "always" it is Commit.
+func (e *Engine) CommitLazily(c *Client, slack int64) error {
+	j, end := e.commits.Load(), c.logEnd.Load()
+	if j == nil || end == 0 {
+		return nil
+	}
+	if l, ok := (*j).(lazy); ok {
+		return l.CommitLazily(end, slack)
+	}
+	return (*j).Commit(end)
+}
+
 // CommitError is the reply in place of those that must not be sent.
 func CommitError(err error) []byte {
 	return []byte("-MISCONF " + err.Error() + ". The outcome of the last commands is unknown.\r\n")
