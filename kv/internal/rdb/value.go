@@ -1,0 +1,51 @@
+package rdb
+
+import (
+	"fmt"
+
+	"github.com/zmsg/zmsg/kv/internal/engine"
+	"github.com/zmsg/zmsg/kv/internal/table"
+	"github.com/zmsg/zmsg/kv/internal/tries"
+	"github.com/zmsg/zmsg/kv/internal/zsets"
+)
+
+// valueOf returns what is under an entry: a []byte or an engine.Value.
+func valueOf(en *table.Entry) any {
+	if s, ok := engine.StringOf(en); ok {
+		return s
+	}
+	return en.Box().Val
+}
+
+// typeOf returns the type as which a value is written.
+func (s *sink) typeOf(value any) byte {
+	switch v := value.(type) {
+	case []byte:
+		return typeString
+	case *zsets.ZSet:
+		return either(v.Listpack() != nil, typeZSetListpack, typeZSet2)
+	case *tries.Trie:
+		return typeHash
+	}
+	s.err = fmt.Errorf("rdb: a %T cannot be written", value)
+	return typeString
+}
+
+func either(small bool, a, b byte) byte {
+	if small {
+		return a
+	}
+	return b
+}
+
+// value writes a value, in the encoding of typeOf.
+func (s *sink) value(value any) {
+	switch v := value.(type) {
+	case []byte:
+		s.text(v)
+	case *zsets.ZSet:
+		s.zset(v)
+	case *tries.Trie:
+		s.trie(v)
+	}
+}
