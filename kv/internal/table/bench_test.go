@@ -7,35 +7,30 @@ import (
 
 const benchKeys = 1_000_000
 
-func loaded(n int) (*Table, [][]byte) {
-	tab, keys := New(1), make([][]byte, n)
+// loaded returns a table with benchKeys keys, and the keys in another order, one after the other in memory as those
+// of requests would be.
+func loaded() (*Table, [][]byte) {
+	tab, keys := New(1), make([][]byte, benchKeys)
 	for i := range keys {
 		keys[i] = number(i)
 		tab.Put(keys[i], keys[i], 0)
 	}
-	rand.New(rand.NewPCG(1, 2)).Shuffle(n, func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	rand.New(rand.NewPCG(1, 2)).Shuffle(benchKeys, func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	var buf []byte
+	for _, k := range keys {
+		buf = append(buf, k...)
+	}
+	for i := range keys {
+		keys[i] = buf[i*len(keys[0]):][:len(keys[0])]
+	}
 	return tab, keys
 }
 
-// write writes number(i) to dst without taking memory, nor long.
-func write(dst []byte, i int) {
-	for p := len(dst) - 1; i > 0; p-- {
-		dst[p] = byte('0' + i%10)
-		i /= 10
-	}
-}
-
-// jump is a number below benchKeys for each i, all over the place.
-func jump(i int) int { return int(uint32(i*2654435761)>>8) * 15625 >> 18 }
-
 func BenchmarkFind(b *testing.B) {
-	tab, keys := loaded(benchKeys)
+	tab, keys := loaded()
 	b.Run("random", func(b *testing.B) {
-		key := number(0)
 		for i := range b.N {
-			copy(key[4:], "000000000000")
-			write(key, jump(i))
-			if tab.Find(key) == nil {
+			if tab.Find(keys[i%len(keys)]) == nil {
 				b.Fatal("lost")
 			}
 		}
@@ -48,14 +43,9 @@ func BenchmarkFind(b *testing.B) {
 		}
 	})
 	b.Run("prefetched", func(b *testing.B) {
-		batch := make([][]byte, 32)
-		for i := range batch {
-			batch[i] = number(0)
-		}
 		for i := 0; i < b.N; i += 32 {
-			for j, k := range batch {
-				copy(k[4:], "000000000000")
-				write(k, jump(i+j))
+			batch := keys[i%(len(keys)-32):][:32]
+			for _, k := range batch {
 				tab.Prefetch(k)
 			}
 			for _, k := range batch {
@@ -78,7 +68,7 @@ func BenchmarkFind(b *testing.B) {
 
 func BenchmarkPut(b *testing.B) {
 	b.Run("overwrite", func(b *testing.B) {
-		tab, keys := loaded(benchKeys)
+		tab, keys := loaded()
 		b.ReportAllocs()
 		b.ResetTimer()
 		for i := range b.N {
@@ -86,7 +76,7 @@ func BenchmarkPut(b *testing.B) {
 		}
 	})
 	b.Run("new", func(b *testing.B) {
-		_, keys := loaded(benchKeys)
+		_, keys := loaded()
 		tab := New(1)
 		b.ReportAllocs()
 		b.ResetTimer()
@@ -100,12 +90,12 @@ func BenchmarkPut(b *testing.B) {
 }
 
 func BenchmarkDelete(b *testing.B) {
-	tab, keys := loaded(benchKeys)
+	tab, keys := loaded()
 	b.ResetTimer()
 	for i := range b.N {
 		if i%len(keys) == 0 && i > 0 {
 			b.StopTimer()
-			tab, keys = loaded(benchKeys)
+			tab, keys = loaded()
 			b.StartTimer()
 		}
 		tab.Delete(keys[i%len(keys)])
@@ -113,14 +103,14 @@ func BenchmarkDelete(b *testing.B) {
 }
 
 func BenchmarkClone(b *testing.B) {
-	tab, _ := loaded(benchKeys)
+	tab, _ := loaded()
 	for b.Loop() {
 		tab.Clone(2)
 	}
 }
 
 func BenchmarkScan(b *testing.B) {
-	tab, _ := loaded(benchKeys)
+	tab, _ := loaded()
 	n, cursor := 0, uint64(0)
 	for b.Loop() {
 		cursor = tab.Scan(cursor, func(*Entry) { n++ })

@@ -33,7 +33,7 @@ func (t *Table) Expire(now int64, budget int, due func(*Entry)) (more bool) {
 		s := t.segment(h)
 		left--
 		if s.lowest <= now {
-			n, all := t.expireSegment(s, h, now, (left+segmentsPerDue)/segmentsPerDue, due)
+			n, all := t.expireSegment(s, now, (left+segmentsPerDue)/segmentsPerDue, due)
 			left -= n * segmentsPerDue
 			if !all {
 				return true
@@ -52,7 +52,7 @@ func (t *Table) Expire(now int64, budget int, due func(*Entry)) (more bool) {
 
 // expireSegment calls due for at most limit entries of one segment. It returns for how many, and whether
 // these were all.
-func (t *Table) expireSegment(s *segment, h uint64, now int64, limit int, due func(*Entry)) (n int, all bool) {
+func (t *Table) expireSegment(s *segment, now int64, limit int, due func(*Entry)) (n int, all bool) {
 	var found []*Entry
 	lowest := int64(never)
 	all = true

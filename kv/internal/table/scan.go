@@ -107,11 +107,12 @@ func (t *Table) Prefetch(key []byte) {
 	s := t.segment(h)
 	i := s.home(h)
 	x := binary.LittleEndian.Uint64(s.tags[i:]) ^ lows*uint64(tagOf(h))
-	if m := (x - lows) &^ x & highs; m != 0 {
-		i += bits.TrailingZeros64(m) / 8
-		if i >= len(s.slots) {
-			i -= len(s.slots)
-		}
-		t.touch ^= s.slots[i].klen
+	// Without a branch on what is not there yet: the processor would wait for it when it has guessed wrong.
+	i += bits.TrailingZeros64((x-lows)&^x&highs) / 8
+	if i >= len(s.slots) {
+		i -= len(s.slots)
+	}
+	if e := s.slots[i]; e != nil {
+		t.touch ^= e.klen
 	}
 }

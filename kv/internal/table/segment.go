@@ -93,8 +93,13 @@ func tagOf(h uint64) byte { return tagFull | byte(h) }
 
 // find returns the slot of key, which has hash h, or -1.
 func (s *segment) find(h uint64, key []byte) int {
-	want := lows * uint64(tagOf(h))
-	for i := s.home(h); ; {
+	i := s.home(h)
+	// Half of the keys are at home. To look there first lets the processor fetch the tag and the slot at
+	// the same time.
+	if e := s.slots[i]; s.tags[i] == tagOf(h) && e.is(key) {
+		return i
+	}
+	for want := lows * uint64(tagOf(h)); ; {
 		w := binary.LittleEndian.Uint64(s.tags[i:])
 		x := w ^ want
 		// The lowest bit that is set belongs to an equal tag. Another may belong to one that differs in the

@@ -423,7 +423,7 @@ func TestSnapshotIsReadConcurrently(t *testing.T) {
 }
 
 // A key and a value of 16 bytes each take 80 bytes at most, just loaded.
-func TestMemory(t *testing.T) {
+func TestMemory(t *testing.T) { //nolint:paralleltest // it measures the heap
 	const n = 1_000_000
 	var before, after runtime.MemStats
 	runtime.GC()
