@@ -36,6 +36,10 @@ test: deps bin/valkey-server ## run all tests under the race detector (PKG=./cac
 test/fast: deps bin/valkey-server ## run all tests without the race detector
 	go test -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKG)
 
+.PHONY: test/kv
+test/kv: deps bin/valkey-server build ## run all tests with zmsg kv in Redis's place, where it can be
+	ZMSG_TEST_KV=$(CURDIR)/bin/zmsg go test -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKG)
+
 .PHONY: bench
 bench: deps ## run the benchmarks (PKG=./cache/... for some)
 	go test -run='^$$' -bench=. -benchmem -timeout=0 $(PKG)

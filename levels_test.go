@@ -28,7 +28,7 @@ func loggedRedis(t *testing.T, policy string, valkey bool) *testenv.Redis {
 // followed starts a Redis and a replica of it that has all it has.
 func followed(t *testing.T) (master, second *testenv.Redis) {
 	t.Helper()
-	master = testenv.NewRedis(t, testenv.RedisOptions{})
+	master = testenv.NewRedis(t, testenv.RedisOptions{Genuine: true})
 	second = testenv.NewRedis(t, testenv.RedisOptions{ReplicaOf: master.Addr(), Args: []string{"--repl-diskless-sync-delay", "0"}})
 	awaitInSync(t, second)
 	return master, second
@@ -51,7 +51,7 @@ func TestP1_LevelsThatRedisCannotMeetAreRefused(t *testing.T) {
 		want    []string
 	}{
 		"FsyncWithoutLog":           {testenv.RedisOptions{}, fsync, []string{"QUEUE_DURABILITY", "fsync", "appendonly yes"}},
-		"FsyncOfAnOldRedisEverysec": {testenv.RedisOptions{AppendOnly: true}, fsync, []string{"QUEUE_DURABILITY", "appendfsync always"}},
+		"FsyncOfAnOldRedisEverysec": {testenv.RedisOptions{AppendOnly: true, Genuine: true}, fsync, []string{"QUEUE_DURABILITY", "appendfsync always"}},
 		"ReplicatedWithoutReplicas": {testenv.RedisOptions{}, replicated, []string{"QUEUE_DURABILITY", "QUEUE_REPLICA_ACKS=1"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 // nothing stored is lost, nor what the dead master had not replicated yet. The old master comes back as a replica and changes nothing.
 func TestP1_SentinelFailover(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := &world{dsn: testenv.DB(t), redis: testenv.NewRedis(t, testenv.RedisOptions{Genuine: true})}
 	second := testenv.NewRedis(t, testenv.RedisOptions{ReplicaOf: w.redis.Addr(), Args: []string{"--repl-diskless-sync-delay", "0"}})
 	eventually(t, 20*time.Second, "the replica is in sync", func() bool {
 		info, err := second.Do(t.Context(), "INFO", "replication")

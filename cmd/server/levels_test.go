@@ -108,7 +108,7 @@ func writeWithLevel(t *testing.T, p *process, level string) (items map[string]st
 // While the replica of Redis is away a delayed write is answered 503, not 202; a synchronous one is stored.
 func TestP1_Levels_ReplicaOfRedisIsAway(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorldOn(t, testenv.RedisOptions{Genuine: true})
 	second := testenv.NewRedis(t, testenv.RedisOptions{ReplicaOf: w.redis.Addr(), Args: []string{"--repl-diskless-sync-delay", "0"}})
 	eventually(t, 20*time.Second, "the replica is in sync", func() bool {
 		info, err := second.Do(t.Context(), "INFO", "replication")

@@ -31,7 +31,12 @@ type world struct {
 
 func newWorld(t *testing.T, redisArgs ...string) *world {
 	t.Helper()
-	w := &world{dsn: testenv.DB(t), redis: testenv.NewRedis(t, testenv.RedisOptions{Args: redisArgs})}
+	return newWorldOn(t, testenv.RedisOptions{Args: redisArgs})
+}
+
+func newWorldOn(t *testing.T, opts testenv.RedisOptions) *world {
+	t.Helper()
+	w := &world{dsn: testenv.DB(t), redis: testenv.NewRedis(t, opts)}
 	var err error
 	if w.sql, err = pgx.Connect(t.Context(), w.dsn); err != nil {
 		t.Fatal(err)

@@ -112,7 +112,7 @@ func ofValkey(opts testenv.RedisOptions) testenv.RedisOptions {
 // newReplicated starts a server and a replica that has its data.
 func newReplicated(tb testing.TB, opts testenv.RedisOptions) (master, replica *testenv.Redis) {
 	tb.Helper()
-	opts.Args = []string{"--repl-diskless-sync-delay", "0"}
+	opts.Args, opts.Genuine = []string{"--repl-diskless-sync-delay", "0"}, true
 	master = testenv.NewRedis(tb, opts)
 	opts.ReplicaOf = master.Addr()
 	replica = testenv.NewRedis(tb, opts)

@@ -114,7 +114,7 @@ func TestNothingIsRepeated(t *testing.T) {
 
 func TestSentinel(t *testing.T) {
 	t.Parallel()
-	master := testenv.NewRedis(t, testenv.RedisOptions{})
+	master := testenv.NewRedis(t, testenv.RedisOptions{Genuine: true})
 	sentinel := testenv.NewSentinel(t, master, "feeds")
 	conn := open(t, Config{Addr: []string{sentinel.Addr()}, SentinelMaster: "feeds"})
 	direct := open(t, Config{Addr: []string{master.Addr()}})

@@ -23,6 +23,9 @@ type RedisOptions struct {
 	AppendOnly bool
 	// Valkey runs valkey-server, which knows WAITAOF, in place of redis-server, which may be too old.
 	Valkey bool
+	// Genuine says that only Redis itself will do, also where another server stands in for it (see
+	// StandIn): the test needs its replication, or what it does not know.
+	Genuine bool
 	// ReplicaOf is the address of the server to replicate, "" for none.
 	ReplicaOf string
 	// Args are further arguments of redis-server, as "--appendfsync", "always". The last one wins.
@@ -41,11 +44,7 @@ type Redis struct {
 // StartRedis starts a redis-server and returns when it answers and has read its data. The server
 // outlives ctx; Close ends it.
 func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
-	find := findRedis
-	if opts.Valkey {
-		find = findValkey
-	}
-	path, err := find()
+	path, command, err := opts.program()
 	if err != nil {
 		return nil, err
 	}
@@ -53,10 +52,9 @@ func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.args = []string{
+	r.args = append(command,
 		"--port", r.port.String(), "--bind", loopback.String(), "--dir", r.dir,
-		"--save", "", "--appendonly", map[bool]string{true: "yes", false: "no"}[opts.AppendOnly],
-	}
+		"--save", "", "--appendonly", map[bool]string{true: "yes", false: "no"}[opts.AppendOnly])
 	if opts.ReplicaOf != "" {
 		host, port, err := net.SplitHostPort(opts.ReplicaOf)
 		if err != nil {
@@ -69,6 +67,23 @@ func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
+}
+
+// StandIn is the environment variable with the path of a zmsg binary, whose "zmsg kv" runs in place of
+// redis-server and valkey-server: "make test/kv" shows that the service keeps its promises on it too.
+const StandIn = "ZMSG_TEST_KV"
+
+// program returns the program to run, and the arguments with which it becomes a server.
+func (o RedisOptions) program() (path string, command []string, err error) {
+	if path := os.Getenv(StandIn); path != "" && !o.Genuine && o.ReplicaOf == "" {
+		return path, []string{"kv"}, nil
+	}
+	if o.Valkey {
+		path, err = findValkey()
+	} else {
+		path, err = findRedis()
+	}
+	return path, nil, err
 }
 
 func findRedis() (string, error) {

@@ -151,7 +151,7 @@ func TestClusterServesEverySlotAndFailsOver(t *testing.T) {
 
 func TestSentinelFailsOver(t *testing.T) {
 	t.Parallel()
-	master := testenv.NewRedis(t, testenv.RedisOptions{})
+	master := testenv.NewRedis(t, testenv.RedisOptions{Genuine: true})
 	replica := testenv.NewRedis(t, testenv.RedisOptions{ReplicaOf: master.Addr()})
 	eventually(t, "the replica is in sync", func() bool {
 		return strings.Contains(do(t, replica, "INFO", "replication"), "master_link_status:up\r\n")
