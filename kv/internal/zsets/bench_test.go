@@ -29,21 +29,17 @@ func TestMemory(t *testing.T) { //nolint:paralleltest // it measures the heap
 		runtime.ReadMemStats(&m)
 		return int(m.HeapAlloc)
 	}
-	for _, ordered := range []bool{true, false} {
+	for order := range 3 {
 		before := heap()
 		z := New(1)
 		r := rand.New(rand.NewPCG(5, 6))
 		for i := range n {
-			score := float64(i)
-			if !ordered {
-				score = r.Float64()
-			}
-			z.Add(fmt.Appendf(nil, "member:%09d", i), score, Limits{})
+			z.Add(fmt.Appendf(nil, "member:%09d", i), [...]float64{float64(i), float64(-i), r.Float64()}[order], Limits{})
 		}
 		used := heap() - before
-		t.Logf("ordered %v: %.1f bytes a member, counted as %.1f", ordered, float64(used)/n, float64(z.Bytes())/n)
+		t.Logf("order %d: %.1f bytes a member, counted as %.1f", order, float64(used)/n, float64(z.Bytes())/n)
 		if used > 100*n {
-			t.Errorf("ordered %v: %d bytes a member", ordered, used/n)
+			t.Errorf("order %d: %d bytes a member", order, used/n)
 		}
 		if d := float64(z.Bytes()) / float64(used); d < 0.9 || d > 1.1 {
 			t.Errorf("counted %d of %d bytes", z.Bytes(), used)
@@ -67,6 +63,16 @@ func BenchmarkUpdate(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for b.Loop() {
 		z.Add(members[r.IntN(len(members))], float64(r.IntN(1<<30)), Limits{})
+	}
+}
+
+func BenchmarkNudge(b *testing.B) {
+	z, members := benchSet()
+	r := rand.New(rand.NewPCG(1, 2))
+	for b.Loop() {
+		member := members[r.IntN(len(members))]
+		score, _ := z.Score(member)
+		z.Add(member, score+1, Limits{})
 	}
 }
 

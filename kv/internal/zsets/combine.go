@@ -10,8 +10,9 @@ import (
 	"github.com/zmsg/zmsg/kv/internal/engine"
 )
 
-// set is what the value of an unsorted set has: its members count as if all their scores were 1.
-type set interface {
+// Members is what the value of an unsorted set must have to be combined with sorted ones: its members count
+// as if all their scores were 1.
+type Members interface {
 	Len() int
 	Has(member []byte) bool
 	All() iter.Seq[[]byte]
@@ -20,7 +21,7 @@ type set interface {
 // source is one of the inputs of a combination. A key that does not exist has neither value.
 type source struct {
 	z      *ZSet
-	s      set
+	s      Members
 	weight float64
 }
 
@@ -190,20 +191,18 @@ func lookup(c *engine.Client, key []byte) (source, bool) {
 	if en == nil {
 		return s, true
 	}
-	if b := en.Box(); b != nil {
-		switch v := b.Val.(type) {
-		case *ZSet:
-			s.z = v
-			return s, true
-		case engine.Value:
-			if v.Type() == engine.TypeSet {
-				s.s = v.(set)
-				return s, true
-			}
-		}
+	ok := false
+	switch b := en.Box(); {
+	case b == nil:
+	case engine.TypeOf(en) == engine.TypeZSet:
+		s.z, ok = b.Val.(*ZSet)
+	case engine.TypeOf(en) == engine.TypeSet:
+		s.s, ok = b.Val.(Members)
 	}
-	c.Error(engine.ErrWrongType)
-	return s, false
+	if !ok {
+		c.Error(engine.ErrWrongType)
+	}
+	return s, ok
 }
 
 // option reads one option at the start of args and returns how many arguments it takes.

@@ -99,6 +99,8 @@ func (m members) Clone(uint32) engine.Value { return m }
 func (m members) Len() int                  { return len(m) }
 func (m members) Has(member []byte) bool    { return slices.Contains(m, string(member)) }
 
+var _ zsets.Members = members(nil)
+
 func (m members) All() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, x := range m {

@@ -137,7 +137,7 @@ func (t *tree) insert(it item) {
 	}
 	t.root = t.own(t.root)
 	t.len++
-	right := t.insertInto(t.root, it)
+	right := t.insertInto(t.root, it, true, true)
 	if right == nil {
 		return
 	}
@@ -147,8 +147,9 @@ func (t *tree) insert(it item) {
 	t.root = root
 }
 
-// insertInto adds it below n, which the tree owns. When n had to be split, it returns the right part.
-func (t *tree) insertInto(n *node, it item) (right *node) {
+// insertInto adds it below n, which the tree owns. first and last say that nothing is before or behind n.
+// When n had to be split, it returns the right part.
+func (t *tree) insertInto(n *node, it item, first, last bool) (right *node) {
 	member := it.entry.Key()
 	if n.kids == nil {
 		i := n.search(it.score, member)
@@ -156,7 +157,7 @@ func (t *tree) insertInto(n *node, it item) (right *node) {
 			n.items = slices.Insert(n.items, i, it)
 			return nil
 		}
-		right = t.split(n, i)
+		right = t.split(n, half(i, leafCap, first, last))
 		if i > len(n.items) || i == len(n.items) && len(right.items) == 0 {
 			right.items = slices.Insert(right.items, i-len(n.items), it)
 		} else {
@@ -168,7 +169,7 @@ func (t *tree) insertInto(n *node, it item) (right *node) {
 	if i == 0 && n.items[0].entry != it.entry && !n.items[0].before(it.score, member) {
 		n.items[0] = it
 	}
-	added := t.insertInto(t.kid(n, i), it)
+	added := t.insertInto(t.kid(n, i), it, first && i == 0, last && i == len(n.kids)-1)
 	n.counts[i]++
 	if added == nil {
 		return nil
@@ -176,7 +177,7 @@ func (t *tree) insertInto(n *node, it item) (right *node) {
 	n.counts[i] -= uint32(added.size())
 	to, at := n, i+1
 	if len(n.kids) == innerCap {
-		right = t.split(n, at)
+		right = t.split(n, half(at, innerCap, first, last))
 		if at > len(n.kids) || at == len(n.kids) && len(right.kids) == 0 {
 			to, at = right, at-len(n.kids)
 		}
@@ -185,13 +186,17 @@ func (t *tree) insertInto(n *node, it item) (right *node) {
 	return right
 }
 
-// split moves the upper half of n, which is full, to a new node. at is where something will be inserted:
-// when that is the end, n stays full, as it will when entries come in order.
-func (t *tree) split(n *node, at int) *node {
-	half := len(n.items) / 2
-	if at == len(n.items) {
-		half = at
+// half is where to split a full node of n items before something is inserted at the place at. At the ends of
+// the tree all go to one side: nodes are full when entries come in order.
+func half(at, n int, first, last bool) int {
+	if at == n && last || at == 0 && first {
+		return at
 	}
+	return n / 2
+}
+
+// split moves the items of n from half on to a new node.
+func (t *tree) split(n *node, half int) *node {
 	right := t.sibling(n)
 	right.items = append(right.items, n.items[half:]...)
 	clear(n.items[half:])
@@ -227,33 +232,60 @@ func (n *node) detach(i, j int) {
 }
 
 // remove removes the entry (score, member), if it is there.
-func (t *tree) remove(score float64, member []byte) {
-	if t.root == nil {
-		return
-	}
-	t.root = t.own(t.root)
-	if t.removeFrom(t.root, score, member) {
-		t.len--
-		t.shrink()
+func (t *tree) remove(score float64, member []byte) { t.take(score, member, nil) }
+
+// change gives the entry (score, member) another score: it is the entry with that.
+func (t *tree) change(score float64, it item) {
+	if t.take(score, it.entry.Key(), &it) == removed {
+		t.insert(it)
 	}
 }
 
-func (t *tree) removeFrom(n *node, score float64, member []byte) bool {
+// taking is what has become of an entry.
+type taking int
+
+const (
+	absent taking = iota
+	removed
+	replaced
+)
+
+// take removes an entry, or puts it in its place, where that is in order.
+func (t *tree) take(score float64, member []byte, it *item) taking {
+	if t.root == nil {
+		return absent
+	}
+	t.root = t.own(t.root)
+	did := t.takeFrom(t.root, score, member, it)
+	if did == removed {
+		t.len--
+		t.shrink()
+	}
+	return did
+}
+
+func (t *tree) takeFrom(n *node, score float64, member []byte, it *item) taking {
 	if n.kids == nil {
 		i := n.search(score, member)
 		if i == len(n.items) || n.items[i].score != score || !bytes.Equal(n.items[i].entry.Key(), member) {
-			return false
+			return absent
+		}
+		// Between the same two neighbours it may stay, whatever its score.
+		if it != nil && i > 0 && i+1 < len(n.items) &&
+			n.items[i-1].before(it.score, member) && !n.items[i+1].before(it.score, member) {
+			n.items[i] = *it
+			return replaced
 		}
 		n.items = slices.Delete(n.items, i, i+1)
-		return true
+		return removed
 	}
 	i := n.child(score, member)
-	if !t.removeFrom(t.kid(n, i), score, member) {
-		return false
+	did := t.takeFrom(t.kid(n, i), score, member, it)
+	if did == removed {
+		n.counts[i]--
+		t.tidy(n, i)
 	}
-	n.counts[i]--
-	t.tidy(n, i)
-	return true
+	return did
 }
 
 // tidy merges the child i of n, which has shrunk, with its neighbours where both fit well into one.

@@ -187,13 +187,14 @@ func (z *ZSet) store(member []byte, score float64, p place, lim Limits) {
 		}
 		z.grow()
 	}
-	if p.found {
-		z.tree.remove(p.score, member)
-	}
 	var value [8]byte
 	binary.LittleEndian.PutUint64(value[:], math.Float64bits(score))
 	en, _ := z.dict.Put(member, value[:], 0)
-	z.tree.insert(item{score, en})
+	if p.found {
+		z.tree.change(p.score, item{score, en})
+	} else {
+		z.tree.insert(item{score, en})
+	}
 }
 
 // Remove removes a member and reports whether it was there.

@@ -162,6 +162,19 @@ func (s *machine) AddMany(t *rapid.T) {
 	}
 }
 
+// Nudge changes scores by little, so that most stay between the same neighbours.
+func (s *machine) Nudge(t *rapid.T) {
+	by := rapid.SampledFrom([]float64{0.25, -0.25, 1, -3}).Draw(t, "by")
+	n := rapid.IntRange(1, 50).Draw(t, "n")
+	for _, r := range s.m.rows() {
+		if n--; n < 0 {
+			break
+		}
+		s.z.Add([]byte(r.member), r.score+by, s.lim)
+		s.m[r.member] = r.score + by
+	}
+}
+
 func (s *machine) Remove(t *rapid.T) {
 	member := drawMember(t)
 	_, had := s.m[string(member)]
@@ -236,7 +249,7 @@ func TestSetLikeModel(t *testing.T) {
 		s := &machine{z: New(1), m: model{}, stamp: 1}
 		s.lim = Limits{rapid.SampledFrom([]int{0, 5, 128, 1000}).Draw(t, "limit"), 64}
 		t.Repeat(map[string]func(*rapid.T){
-			"add": s.Add, "addMany": s.AddMany, "remove": s.Remove, "removeMany": s.RemoveMany,
+			"add": s.Add, "addMany": s.AddMany, "nudge": s.Nudge, "remove": s.Remove, "removeMany": s.RemoveMany,
 			"removeSpan": s.RemoveSpan, "clone": s.Clone, "scoreSpan": s.ScoreSpan, "": s.Check,
 		})
 	})
