@@ -3,7 +3,6 @@ package admin
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
@@ -281,5 +280,3 @@ func greet(c *engine.Client) {
 	c.BulkString("modules")
 	c.Array(0)
 }
-
-func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -102,8 +102,13 @@ func describe(c *engine.Client) string {
 		on   bool
 		flag string
 	}{
-		{c.Monitoring(), "O"}, {kind == "pubsub", "P"}, {multi, "x"}, {c.Blocked(), "b"},
-		{strings.HasSuffix(c.Addr, ":0"), "U"}, {c.NoEvict, "e"}, {c.NoTouch, "T"},
+		{c.Monitoring(), "O"},
+		{kind == "pubsub", "P"},
+		{multi, "x"},
+		{c.Blocked(), "b"},
+		{strings.HasSuffix(c.Addr, ":0"), "U"},
+		{c.NoEvict, "e"},
+		{c.NoTouch, "T"},
 	} {
 		if f.on {
 			flags += f.flag

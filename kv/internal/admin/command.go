@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
@@ -164,7 +163,7 @@ func commandGetKeys(c *engine.Client, args [][]byte) {
 		if x.First == 0 && x.Keys == nil {
 			c.Error("ERR The command has no key arguments")
 		} else {
-			c.Error(fmt.Sprintf("ERR Invalid arguments specified for command"))
+			c.Error("ERR Invalid arguments specified for command")
 		}
 		return
 	}

@@ -26,9 +26,20 @@ var classLetters = []struct {
 	letter byte
 	class  Class
 }{
-	{'g', EventGeneric}, {'$', EventString}, {'l', EventList}, {'s', EventSet}, {'h', EventHash},
-	{'z', EventZSet}, {'x', EventExpired}, {'e', EventEvicted}, {'t', EventStream}, {'r', EventTrie},
-	{'K', eventKeyspace}, {'E', eventKeyevent}, {'m', EventMissed}, {'n', EventNew},
+	{'g', EventGeneric},
+	{'$', EventString},
+	{'l', EventList},
+	{'s', EventSet},
+	{'h', EventHash},
+	{'z', EventZSet},
+	{'x', EventExpired},
+	{'e', EventEvicted},
+	{'t', EventStream},
+	{'r', EventTrie},
+	{'K', eventKeyspace},
+	{'E', eventKeyevent},
+	{'m', EventMissed},
+	{'n', EventNew},
 }
 
 // ParseClasses reads the value of notify-keyspace-events.

@@ -198,7 +198,7 @@ func (c *Client) Reset() {
 	c.Authenticated = c.e.config.RequirePass == "" || c.internal
 }
 
-// Int parses an integer argument; it replies the error if it is none.
+// ParseInt parses an integer argument; it replies the error if it is none.
 func (c *Client) ParseInt(arg []byte) (int64, bool) {
 	n, ok := ParseInt(arg)
 	if !ok {

@@ -2,12 +2,11 @@ package engine
 
 import "github.com/zmsg/zmsg/kv/internal/table"
 
-// ScriptClient returns a client that executes what a script of c calls: in c's database, in its unit of
-// the log, at its time, and never parked. Its output is the script's to take with TakeReply.
-func (c *Client) ScriptClient() *Client {
-	s := c.e.Internal()
-	s.script, s.db, s.Addr = c, c.db, c.Addr
-	return s
+// RunScript makes the client, which is an internal one, execute what a script of c calls: in c's database,
+// in its unit of the log, at its time, in RESP2, and never parked. Its output is the script's to take with
+// TakeReply.
+func (s *Client) RunScript(c *Client) {
+	s.script, s.db, s.Addr, s.proto, s.out = c, c.db, c.Addr, 2, s.out[:0]
 }
 
 // TakeReply returns the output and forgets it; it is valid until the client's next reply.

@@ -32,7 +32,7 @@ func bitLib(l *lua.LState) *lua.LTable {
 		"lshift":  shift(func(x uint32, n int) uint32 { return x << n }),
 		"rshift":  shift(func(x uint32, n int) uint32 { return x >> n }),
 		"arshift": shift(func(x uint32, n int) uint32 { return uint32(int32(x) >> n) }),
-		"rol":     shift(func(x uint32, n int) uint32 { return bits.RotateLeft32(x, n) }),
+		"rol":     shift(bits.RotateLeft32),
 		"ror":     shift(func(x uint32, n int) uint32 { return bits.RotateLeft32(x, -n) }),
 		"bswap":   func(l *lua.LState) int { return pushBits(l, bits.ReverseBytes32(bitArg(l, 1))) },
 		"tohex":   toHex,

@@ -2,8 +2,8 @@ package scripting
 
 import lua "github.com/yuin/gopher-lua"
 
-// random is the generator of math.random: that of lrand48, seeded anew for each script, so that a script
-// draws the same numbers each time, and the same as on Redis.
+// random is the generator of math.random: that of lrand48, as in Redis, so that math.randomseed starts the
+// same sequence.
 type random struct{ x uint64 }
 
 func (r *random) seed(n uint32) { r.x = uint64(n)<<16 | 0x330e }

@@ -39,7 +39,7 @@ type script struct {
 	flags flags
 }
 
-// flags are what a script's first line says of it: #!lua flags=no-writes,allow-oom
+// flags are what a script's first line says of it, such as "#!lua flags=no-writes,allow-oom".
 type flags struct {
 	noWrites, allowOOM, given bool
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -43,18 +44,32 @@ func newVM(h *Host) *vm {
 		name string
 		open lua.LGFunction
 	}{
-		{lua.BaseLibName, lua.OpenBase}, {lua.StringLibName, lua.OpenString}, {lua.TabLibName, lua.OpenTable},
-		{lua.MathLibName, lua.OpenMath}, {lua.CoroutineLibName, lua.OpenCoroutine},
+		{lua.BaseLibName, lua.OpenBase},
+		{lua.StringLibName, lua.OpenString},
+		{lua.TabLibName, lua.OpenTable},
+		{lua.MathLibName, lua.OpenMath},
+		{lua.CoroutineLibName, lua.OpenCoroutine},
 	} {
 		l.Push(l.NewFunction(lib.open))
 		l.Push(lua.LString(lib.name))
 		l.Call(1, 0)
 	}
-	v := &vm{h: h, l: l, global: l.NewTable(), env: l.NewTable()}
+	v := &vm{h: h, l: l, client: h.e.Internal(), global: l.NewTable(), env: l.NewTable()}
 	base := l.G.Global
 	for _, name := range allowed {
 		v.global.RawSetString(name, base.RawGetString(name))
 	}
+	plain := v.global.RawGetString("tostring")
+	v.global.RawSetString("tostring", l.NewFunction(func(l *lua.LState) int {
+		if n, ok := l.Get(1).(lua.LNumber); ok { // Lua's own has 14 digits, gopher-lua's as many as it takes
+			l.Push(lua.LString(appendFourteen(nil, float64(n))))
+			return 1
+		}
+		l.Insert(plain, 1)
+		l.Call(l.GetTop()-1, 1)
+		return 1
+	}))
+	v.random.seed(rand.Uint32())
 	v.random.install(l, base.RawGetString("math").(*lua.LTable))
 	if m, ok := l.GetMetatable(lua.LString("")).(*lua.LTable); ok {
 		m.RawSetString("__metatable", lua.LString("readonly"))
@@ -127,11 +142,8 @@ func (v *vm) protect() {
 
 // run executes a script and replies its result to the caller.
 func (v *vm) run(ctx context.Context, c *engine.Client, s *script, keys, argv [][]byte, m mode) {
-	if v.client != nil {
-		v.client.Close()
-	}
-	v.caller, v.client, v.mode = c, c.ScriptClient(), m
-	v.random.seed(0)
+	v.client.RunScript(c)
+	v.caller, v.mode = c, m
 	v.global.RawSetString("KEYS", stringsTable(v.l, keys))
 	v.global.RawSetString("ARGV", stringsTable(v.l, argv))
 	fn := v.l.NewFunctionFromProto(s.proto)
