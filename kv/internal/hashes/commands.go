@@ -261,10 +261,6 @@ func hrandfield(c *engine.Client, args [][]byte) {
 	}
 }
 
-// longestReply is how many bytes of chosen elements a client is sent before it is given up: the count may
-// ask for more than there is memory.
-const longestReply = 1 << 30
-
 func randomFields(c *engine.Client, args [][]byte) {
 	count, ok := c.ParseInt(args[2])
 	if !ok {
@@ -314,11 +310,5 @@ func randomFields(c *engine.Client, args [][]byte) {
 		h.Sample(c.Engine().Rand(), int(n), row)
 		return
 	}
-	for ; n > 0; n-- {
-		if c.Pending() > longestReply {
-			c.Kick()
-			return
-		}
-		row(h.Random(c.Engine().Rand()))
-	}
+	scan.Repeat(c, n, scan.LongestReply, func() { row(h.Random(c.Engine().Rand())) })
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
+	"github.com/zmsg/zmsg/kv/internal/scan"
 )
 
 var wordSRem, wordDel = []byte("SREM"), []byte("DEL")
@@ -108,10 +109,6 @@ func srandmember(c *engine.Client, args [][]byte) {
 	}
 }
 
-// longestReply is how many bytes of chosen elements a client is sent before it is given up: the count may
-// ask for more than there is memory.
-const longestReply = 1 << 30
-
 func randomMembers(c *engine.Client, args [][]byte) {
 	count, ok := c.ParseInt(args[2])
 	if !ok {
@@ -133,12 +130,6 @@ func randomMembers(c *engine.Client, args [][]byte) {
 		s.Sample(r, n, c.Bulk)
 	default:
 		c.Array(int(-count))
-		for ; count < 0; count++ {
-			if c.Pending() > longestReply {
-				c.Kick()
-				return
-			}
-			c.Bulk(s.Random(r))
-		}
+		scan.Repeat(c, -count, scan.LongestReply, func() { c.Bulk(s.Random(r)) })
 	}
 }
