@@ -42,6 +42,12 @@ func (d *decoder) value(kind byte, trie bool) ([]byte, engine.Value) {
 	case typeString:
 		d.scratch = d.text(d.scratch[:0])
 		return d.scratch, nil
+	case typeHash, typeHashZipmap, typeHashZiplist, typeHashListpack:
+		return nil, d.hash(kind)
+	case typeList, typeListZiplist, typeListQuicklist, typeListQuicklist2:
+		return nil, d.list(kind)
+	case typeSet, typeSetIntset, typeSetListpack:
+		return nil, d.set(kind)
 	case typeZSet, typeZSet2, typeZSetZiplist, typeZSetListpack:
 		return nil, d.zset(kind)
 	}

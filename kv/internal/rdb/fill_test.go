@@ -36,6 +36,9 @@ func corners() []string {
 func fill(t *testing.T, c *redis.Client) {
 	t.Helper()
 	fillStrings(t, c)
+	fillLists(t, c)
+	fillSets(t, c)
+	fillHashes(t, c)
 	fillZSets(t, c)
 	do(t, c, "SELECT", 3)
 	do(t, c, "SET", "elsewhere", "3")

@@ -96,6 +96,11 @@ func (s *sink) text(p []byte) {
 			return
 		}
 	}
+	s.verbatim(p)
+}
+
+// verbatim writes a string that is not looked at as an integer, compressed where that is shorter.
+func (s *sink) verbatim(p []byte) {
 	if s.compress && len(p) > 20 && len(p) <= compressible && s.packed(p) {
 		return
 	}

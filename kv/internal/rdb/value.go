@@ -4,6 +4,9 @@ import (
 	"fmt"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
+	"github.com/zmsg/zmsg/kv/internal/hashes"
+	"github.com/zmsg/zmsg/kv/internal/lists"
+	"github.com/zmsg/zmsg/kv/internal/sets"
 	"github.com/zmsg/zmsg/kv/internal/table"
 	"github.com/zmsg/zmsg/kv/internal/tries"
 	"github.com/zmsg/zmsg/kv/internal/zsets"
@@ -22,6 +25,12 @@ func (s *sink) typeOf(value any) byte {
 	switch v := value.(type) {
 	case []byte:
 		return typeString
+	case *lists.List:
+		return typeListQuicklist2
+	case *sets.Set:
+		return either(v.Intset() != nil, typeSetIntset, typeSet)
+	case *hashes.Hash:
+		return either(v.Listpack() != nil, typeHashListpack, typeHash)
 	case *zsets.ZSet:
 		return either(v.Listpack() != nil, typeZSetListpack, typeZSet2)
 	case *tries.Trie:
@@ -43,6 +52,12 @@ func (s *sink) value(value any) {
 	switch v := value.(type) {
 	case []byte:
 		s.text(v)
+	case *lists.List:
+		s.list(v)
+	case *sets.Set:
+		s.set(v)
+	case *hashes.Hash:
+		s.hash(v)
 	case *zsets.ZSet:
 		s.zset(v)
 	case *tries.Trie:

@@ -25,7 +25,7 @@ func fromZiplist(b []byte) (listpack.Pack, bool) {
 	p, n, at, previous := listpack.New(), 0, ziplistHeader, 0
 	for ; b[at] != ziplistEnd; n++ {
 		begin := at
-		at += 1
+		at++
 		if size := int(b[begin]); size == wide {
 			if len(b)-at < 5 || uint64(binary.LittleEndian.Uint32(b[at:])) != uint64(previous) {
 				return nil, false
