@@ -142,7 +142,7 @@ func (l *Log) sync() {
 	l.cond.Broadcast()
 }
 
-// background syncs under EverySec, and tries again what has failed.
+// background syncs once a second, and tries again what has failed.
 func (l *Log) background() {
 	tick := time.NewTicker(syncEvery)
 	defer tick.Stop()
@@ -156,7 +156,8 @@ func (l *Log) background() {
 		if (l.failed != nil || l.next != nil) && !l.busy {
 			l.flush()
 		}
-		if Policy(l.policy.Load()) == EverySec && l.synced.Load() < l.written.Load() && !l.syncing && !l.broken {
+		// Under Always nothing is left to sync, unless the policy was another when it was written.
+		if Policy(l.policy.Load()) != No && l.synced.Load() < l.written.Load() && !l.syncing && !l.broken {
 			l.sync()
 		}
 		// What was postponed, and what nobody has committed.
@@ -212,24 +213,32 @@ func (l *Log) breakDown(err error) {
 	}
 	l.fail(writeError(fmt.Errorf("fsync: %w", err)))
 	l.broken = true
-	if l.alarm != nil {
-		l.alarm()
-	}
 }
 
 // Switch has the log go on in file, which is empty, after what has been appended until now; the position
 // of that is returned. It does not wait: the old file is completed, synced and closed by whoever writes
-// next, or within a second. If an earlier switch could not be made yet, its file is used at the new
-// position, file is not needed, and used is false.
-func (l *Log) Switch(file vfs.File) (at int64, used bool) {
+// next, or within a second. If the log is closed, or an earlier switch has not been made yet, ok is false
+// and file is not used.
+func (l *Log) Switch(file vfs.File) (at int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	used = l.next == nil
-	if used {
-		l.next = &change{file: file}
+	if l.closed || l.next != nil {
+		return l.end, false
+	}
+	l.next = &change{at: l.end, file: file}
+	return l.end, true
+}
+
+// MoveSwitch moves a switch that has not been made yet to where the log ends now. If there is none, ok is
+// false.
+func (l *Log) MoveSwitch() (at int64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.next == nil {
+		return l.end, false
 	}
 	l.next.at = l.end
-	return l.end, used
+	return l.end, true
 }
 
 // Switching reports whether a switch has not been made yet.

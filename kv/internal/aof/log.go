@@ -81,7 +81,6 @@ type Log struct {
 	tail bool  // the file may have more, which a failed write has left
 	next *change
 
-	alarm  func()
 	stop   chan struct{}
 	joined sync.WaitGroup
 }
@@ -92,10 +91,9 @@ type change struct {
 	file vfs.File
 }
 
-// NewLog goes on writing to the end of file, which has size bytes. broken, unless nil, is called when a sync
-// has failed; it must not block nor use the log. Close ends what NewLog starts.
-func NewLog(file vfs.File, size int64, policy Policy, broken func()) *Log {
-	l := &Log{file: file, size: size, alarm: broken, stop: make(chan struct{})}
+// NewLog goes on writing to the end of file, which has size bytes. Close ends what NewLog starts.
+func NewLog(file vfs.File, size int64, policy Policy) *Log {
+	l := &Log{file: file, size: size, stop: make(chan struct{})}
 	l.cond = sync.NewCond(&l.mu)
 	l.policy.Store(int32(policy))
 	l.joined.Go(l.background)
@@ -111,6 +109,13 @@ func (l *Log) Append(p []byte) int64 {
 	defer l.mu.Unlock()
 	l.buf = append(l.buf, p...)
 	l.end += int64(len(p))
+	return l.end
+}
+
+// End returns where the log ends.
+func (l *Log) End() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return l.end
 }
 

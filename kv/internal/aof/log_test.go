@@ -51,7 +51,7 @@ func inBubble(t *testing.T, policy aof.Policy, test func(t *testing.T, m *vfs.Me
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		m := vfs.NewMem()
-		l := aof.NewLog(create(t, m, "/1"), 0, policy, nil)
+		l := aof.NewLog(create(t, m, "/1"), 0, policy)
 		defer func() { _ = l.Close() }()
 		test(t, m, l)
 	})
@@ -140,7 +140,7 @@ func TestGroupCommit(t *testing.T) {
 		}
 		return 0, nil
 	})
-	l := aof.NewLog(slow{create(t, m, "/1")}, 0, aof.Always, nil)
+	l := aof.NewLog(slow{create(t, m, "/1")}, 0, aof.Always)
 	var wg sync.WaitGroup
 	const callers, rounds = 32, 20
 	for caller := range callers {
@@ -238,8 +238,7 @@ func TestFailedSync(t *testing.T) {
 	for _, policy := range []aof.Policy{aof.Always, aof.EverySec} {
 		synctest.Test(t, func(t *testing.T) {
 			m := vfs.NewMem()
-			broken := 0
-			l := aof.NewLog(create(t, m, "/1"), 0, policy, func() { broken++ })
+			l := aof.NewLog(create(t, m, "/1"), 0, policy)
 			defer func() { _ = l.Close() }()
 			failing := true
 			m.SetFault(func(op vfs.Op) (int, error) {
@@ -256,8 +255,8 @@ func TestFailedSync(t *testing.T) {
 			wait(1100 * time.Millisecond)
 			failing = false
 			wait(5 * time.Second)
-			if broken != 1 || !l.Broken() || !errors.Is(l.Err(), syscall.EIO) {
-				t.Fatalf("broken %d times, Err = %v", broken, l.Err())
+			if !l.Broken() || !errors.Is(l.Err(), syscall.EIO) {
+				t.Fatalf("Err = %v", l.Err())
 			}
 			end = l.Append([]byte("also."))
 			if err := l.Commit(end); !errors.Is(err, syscall.EIO) {
@@ -320,14 +319,20 @@ func TestMovedSwitch(t *testing.T) {
 		if err := l.Finish(); !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("Finish = %v", err)
 		}
-		if _, used := l.Switch(nil); used {
+		if _, ok := l.Switch(nil); ok {
 			t.Fatal("a second file was used")
+		}
+		if _, ok := l.MoveSwitch(); !ok {
+			t.Fatal("the switch was not moved")
 		}
 		end := l.Append([]byte("new."))
 		m.SetSpace(-1)
 		wait(2100 * time.Millisecond)
 		if err := errors.Join(l.Commit(end), l.Finish()); err != nil {
 			t.Fatal(err)
+		}
+		if _, ok := l.MoveSwitch(); ok {
+			t.Fatal("a switch was moved that has been made")
 		}
 		if a, b := text(t, m, "/1"), text(t, m, "/2"); a != "old.more." || b != "new." {
 			t.Errorf("files: %q, %q", a, b)
@@ -342,7 +347,7 @@ func TestSlowSync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := vfs.NewMem()
 		f := &stuck{File: create(t, m, "/1"), free: make(chan struct{})}
-		l := aof.NewLog(f, 0, aof.EverySec, nil)
+		l := aof.NewLog(f, 0, aof.EverySec)
 		commit := func(p string) {
 			t.Helper()
 			start := time.Now()

@@ -198,20 +198,29 @@ func (m *Manifest) Clone() *Manifest {
 
 // NextBase returns the file that a new base goes to. prefix is the log's name, "appendonly.aof".
 func (m *Manifest) NextBase(prefix string) File {
-	seq := int64(1)
+	seq := m.unused()
 	if m.Base != nil {
-		seq = m.Base.Seq + 1
+		seq = max(seq, m.Base.Seq+1)
 	}
 	return File{Name: fmt.Sprintf("%s.%d.base.rdb", prefix, seq), Seq: seq, Type: Base}
 }
 
 // NextIncr returns the file that the log goes on in after the last one.
 func (m *Manifest) NextIncr(prefix string) File {
-	seq := int64(1)
+	seq := m.unused()
 	if n := len(m.Incr); n > 0 {
-		seq = m.Incr[n-1].Seq + 1
+		seq = max(seq, m.Incr[n-1].Seq+1)
 	}
 	return File{Name: fmt.Sprintf("%s.%d.incr.aof", prefix, seq), Seq: seq, Type: Incr}
+}
+
+// unused is a number that no file to be deleted has.
+func (m *Manifest) unused() int64 {
+	seq := int64(1)
+	for _, f := range m.History {
+		seq = max(seq, f.Seq+1)
+	}
+	return seq
 }
 
 // ManifestName returns the name of the manifest of the log called prefix.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // ErrCrashed is what every operation on a Mem returns from its crash on.
@@ -46,7 +47,9 @@ type Mem struct {
 	ops     int
 	crashAt int
 	crashed bool
-	random  *rand.Rand // decides what survives of the operation in which the crash comes
+	// crashedAt is when the crash has come.
+	crashedAt time.Time
+	random    *rand.Rand // decides what survives of the operation in which the crash comes
 }
 
 // node is a file or a directory, with what has not been made durable yet.
@@ -111,11 +114,11 @@ func (m *Mem) CrashAt(n int, seed uint64) {
 	m.crashAt, m.random = n, rand.New(rand.NewPCG(seed, 1))
 }
 
-// Crashed reports whether the crash has come.
-func (m *Mem) Crashed() bool {
+// Crashed reports whether the crash of CrashAt has come, and when.
+func (m *Mem) Crashed() (at time.Time, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.crashed
+	return m.crashedAt, !m.crashedAt.IsZero()
 }
 
 // begin accounts for an operation and says whether, and for writes how much of it, takes place. It is
@@ -126,7 +129,7 @@ func (m *Mem) begin(op Op) (n int, do bool, err error) {
 	}
 	m.ops++
 	if m.ops == m.crashAt {
-		m.crashed = true
+		m.crashed, m.crashedAt = true, time.Now()
 		return op.N, m.random.IntN(2) == 0, ErrCrashed
 	}
 	if m.fault != nil {
