@@ -1,4 +1,4 @@
-// Command server runs zmsg: serve (the default), migrate, healthcheck.
+// Command server runs zmsg: serve (the default), migrate, kv, healthcheck.
 package main
 
 import (
@@ -59,6 +59,9 @@ func run(ctx context.Context, args, environ []string, out, errOut io.Writer) int
 }
 
 func command(ctx context.Context, name string, args, environ []string, out, errOut io.Writer) error {
+	if name == "kv" {
+		return kvCommand(ctx, args, environ, out, errOut)
+	}
 	switch {
 	case name == "help" || slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "-help" || a == "--help" }):
 		return help(out)
@@ -97,6 +100,7 @@ Usage:
   zmsg migrate down N         take back the newest N migrations, and their data
   zmsg migrate force N        after a failed migration was mended by hand: the schema has version N
   zmsg migrate version        tell the version of the schema
+  zmsg kv                     run the in-memory database that speaks Redis's protocol; see zmsg kv --help
   zmsg healthcheck            ask the service on this host whether it is ready (exit 0: yes)
   zmsg --version | --help
 

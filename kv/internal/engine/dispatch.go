@@ -77,7 +77,7 @@ func (e *Engine) refusal(c *Client, cmd *Command) string {
 	if e.loading && cmd.Flags&Loading == 0 {
 		return "LOADING Redis is loading the dataset in memory"
 	}
-	if e.config.MaxMemory > 0 && !c.internal {
+	if e.config.MaxMemory > 0 && !e.loading {
 		if cmd.Flags&DenyOOM != 0 || cmd.Name == "exec" && c.tx != nil && c.tx.denyOOM {
 			if !e.evict() {
 				return "OOM command not allowed when used memory > 'maxmemory'."
