@@ -44,6 +44,10 @@ test/kv: deps bin/valkey-server build ## run all tests with zmsg kv in Redis's p
 bench: deps ## run the benchmarks (PKG=./cache/... for some)
 	go test -run='^$$' -bench=. -benchmem -timeout=0 $(PKG)
 
+.PHONY: bench/kv
+bench/kv: deps build ## measure kv beside redis-server (KV_BENCH='-rounds=9 -only=throughput' for others; 15 minutes)
+	go run ./bench/kv -bin=$(CURDIR)/bin/zmsg $(KV_BENCH)
+
 .PHONY: fuzz
 fuzz: ## run every fuzz test for FUZZ_TIME (30s)
 	FUZZ_TIME=$(FUZZ_TIME) scripts/fuzz.sh
