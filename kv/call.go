@@ -31,7 +31,7 @@ func (db *DB) acquire() (*call, error) {
 	defer db.engine.Unlock()
 	c := &call{client: db.engine.Internal()}
 	c.client.SetProto(3)
-	c.client.Select(db.index)
+	c.client.Select(db.space.Index())
 	return c, nil
 }
 

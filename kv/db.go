@@ -30,11 +30,10 @@ import (
 type DB struct {
 	engine *engine.Engine
 	server *server.Server
-	store  *persist.Store // nil without files
-	index  int            // the numbered database of the methods
-	lazy   bool           // the methods need not wait for the log's writes
+	store  *persist.Store   // nil without files
+	space  *engine.Keyspace // the numbered database of the methods
 	calls  sync.Pool
-	closed atomic.Bool
+	closed *atomic.Bool // of all numbered databases
 }
 
 // lazyLimit is how much of the log, in bytes, the methods leave to be written in the background.
@@ -53,7 +52,7 @@ func Open(o Options) (*DB, error) {
 	if o.OnShutdown != nil {
 		e.OnShutdown(func(bool) { o.OnShutdown() })
 	}
-	db := &DB{engine: e, server: server.New(e, server.Options{})}
+	db := &DB{engine: e, space: e.Keyspace(0), server: server.New(e, server.Options{}), closed: new(atomic.Bool)}
 	if o.Dir != "" {
 		if db.store, err = persist.Open(vfs.OS{}, e, persist.Options{Progress: o.Progress, Logger: o.Logger}); err != nil {
 			return nil, err
@@ -75,10 +74,11 @@ func register(e *engine.Engine) {
 // Select returns the numbered database i of the same data, 0 to 15; Open returns that of 0. It is closed
 // with it.
 func (db *DB) Select(i int) (*DB, error) {
-	if db.engine.Keyspace(i) == nil {
+	space := db.engine.Keyspace(i)
+	if space == nil {
 		return nil, errors.New("kv: there is no database of that number")
 	}
-	return &DB{engine: db.engine, server: db.server, store: db.store, index: i, lazy: db.lazy}, nil
+	return &DB{engine: db.engine, server: db.server, store: db.store, space: space, closed: db.closed}, nil
 }
 
 // Serve answers clients of Redis that connect to ln, which it owns, until Close is called; then it returns
@@ -132,9 +132,10 @@ func (db *DB) Close() error {
 // commit waits until what a call has changed is as safe as it must be when the call returns: with Always it
 // is synced. Else it may be written a little later, which a crash of the process would lose, within the
 // second that EverySecond allows anyway.
-func (db *DB) commit(c *call) error {
-	err := db.engine.CommitLazily(c.client, lazyLimit)
-	if err != nil {
+func (db *DB) commit(c *call) error { return db.commitTo(c.client.LogEnd()) }
+
+func (db *DB) commitTo(end int64) error {
+	if err := db.engine.CommitLazily(end, lazyLimit); err != nil {
 		return errors.Join(ErrNotSaved, err)
 	}
 	return nil

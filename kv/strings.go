@@ -19,19 +19,17 @@ func (db *DB) Get(key string) ([]byte, error) { return db.GetAppend(nil, key) }
 // GetAppend appends the string under key to dst, and so needs no allocation. It returns dst and ErrNotFound
 // if there is none. O(1).
 func (db *DB) GetAppend(dst []byte, key string) ([]byte, error) {
-	c, err := db.acquire()
-	if err != nil {
-		return dst, err
+	if db.closed.Load() {
+		return dst, ErrClosed
 	}
-	defer db.release(c)
-	dst, found, wrongType := db.engine.ReadString(c.client, view(key), dst)
+	dst, found, wrongType, seen := db.engine.ReadString(db.space, view(key), dst)
 	switch {
 	case wrongType:
 		return dst, ErrWrongType
 	case !found:
 		return dst, ErrNotFound
 	}
-	return dst, db.commit(c)
+	return dst, db.commitTo(seen)
 }
 
 // GetString returns the string under key, or ErrNotFound. O(1).

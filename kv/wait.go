@@ -26,14 +26,14 @@ func (db *DB) wait(ctx context.Context, name string, args ...any) (resp.Value, e
 	c := &call{}
 	c.gather(name, args)
 	request := engine.AppendCommand(nil, [][]byte{[]byte("HELLO"), []byte("3")})
-	if db.index != 0 {
-		request = engine.AppendCommand(request, [][]byte{[]byte("SELECT"), itoa(db.index)})
+	if db.space.Index() != 0 {
+		request = engine.AppendCommand(request, [][]byte{[]byte("SELECT"), itoa(db.space.Index())})
 	}
 	if _, err := conn.Write(engine.AppendCommand(request, c.args)); err != nil {
 		return resp.Value{}, err
 	}
 	replies := 2
-	if db.index != 0 {
+	if db.space.Index() != 0 {
 		replies = 3
 	}
 	var in []byte

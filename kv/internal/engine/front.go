@@ -96,10 +96,11 @@ type lazy interface {
 	CommitLazily(upTo, slack int64) error
 }
 
-// CommitLazily is Commit for callers in the same process that can do without the write: as Commit says, but
-// up to slack bytes of the log may be written within the next second only. Under "always" it is Commit.
-func (e *Engine) CommitLazily(c *Client, slack int64) error {
-	j, end := e.commits.Load(), c.logEnd.Load()
+// CommitLazily is Commit for callers in the same process that can do without the write: the log up to end is
+// as safe as Commit makes it, but for up to slack bytes, which are written within the next second. Under
+// "always" it is Commit.
+func (e *Engine) CommitLazily(end, slack int64) error {
+	j := e.commits.Load()
 	if j == nil || end == 0 {
 		return nil
 	}
@@ -135,20 +136,23 @@ func (c *Client) runnable() bool { return c.blocked == nil && !c.closing.Load() 
 // Closing reports whether the connection shall end once its output has been sent. It needs no lock.
 func (c *Client) Closing() bool { return c.closing.Load() }
 
-// ReadString appends the string under a key of c's database to dst: GET, without a reply to be parsed. It
-// takes the lock. Commit holds for it too.
-func (e *Engine) ReadString(c *Client, key, dst []byte) (_ []byte, found bool, wrongType bool) {
+// ReadString appends the string under a key of a database to dst: GET, without a client and without a reply
+// to be parsed. seen is how far the log must be committed before the string is shown to anybody; see
+// CommitLazily. It takes the lock.
+func (e *Engine) ReadString(k *Keyspace, key, dst []byte) (_ []byte, found, wrongType bool, seen int64) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	e.now = 0
 	e.stats.Commands++
-	c.logEnd.Store(e.unit.end)
-	en := c.db.Read(key)
+	seen = e.unit.end
+	en := k.Read(key)
 	if en == nil {
-		return dst, false, false
+		e.mu.Unlock()
+		return dst, false, false, seen
 	}
 	s, ok := StringOf(en)
-	return append(dst, s...), ok, !ok
+	dst = append(dst, s...)
+	e.mu.Unlock()
+	return dst, ok, !ok, seen
 }
 
 // DoAll runs f, which executes commands one by one, as one unit: nothing happens between them, and the log
