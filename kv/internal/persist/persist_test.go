@@ -11,10 +11,15 @@ import (
 
 	"github.com/zmsg/zmsg/kv/internal/admin"
 	"github.com/zmsg/zmsg/kv/internal/engine"
+	"github.com/zmsg/zmsg/kv/internal/hashes"
+	"github.com/zmsg/zmsg/kv/internal/lists"
 	"github.com/zmsg/zmsg/kv/internal/persist"
 	"github.com/zmsg/zmsg/kv/internal/scalars"
+	"github.com/zmsg/zmsg/kv/internal/sets"
 	"github.com/zmsg/zmsg/kv/internal/table"
+	"github.com/zmsg/zmsg/kv/internal/tries"
 	"github.com/zmsg/zmsg/kv/internal/vfs"
+	"github.com/zmsg/zmsg/kv/internal/zsets"
 )
 
 // db is an engine with its files.
@@ -36,6 +41,11 @@ func newEngine(c *engine.Config) *engine.Engine {
 	e.Register(admin.Commands...)
 	e.Register(scalars.Commands...)
 	e.Register(keysCommands...)
+	e.Register(lists.Commands...)
+	e.Register(hashes.Commands...)
+	e.Register(sets.Commands...)
+	e.Register(zsets.Commands...)
+	e.Register(tries.Commands...)
 	return e
 }
 
@@ -136,23 +146,54 @@ func (d *db) state() string {
 	return stateOf(d.e)
 }
 
-// stateOf needs the lock.
+// stateOf needs the lock. Keys that are due are told, and stay.
 func stateOf(e *engine.Engine) string {
 	var lines []string
+	c := e.Internal()
 	for _, k := range e.Keyspaces() {
+		c.Select(k.Index())
 		for en := range k.Table().All() {
-			lines = append(lines, fmt.Sprintf("%d %q = %s until %d", k.Index(), en.Key(), valueOf(en), en.Deadline()))
+			lines = append(lines, fmt.Sprintf("%d %s %q = %s until %d", k.Index(), engine.TypeOf(en), en.Key(), valueOf(c, en), en.Deadline()))
 		}
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }
 
-func valueOf(en *table.Entry) string {
+// reads are the commands that read all of a value.
+var reads = map[engine.Type]string{
+	engine.TypeList: "LRANGE k 0 -1", engine.TypeHash: "HGETALL k", engine.TypeSet: "SMEMBERS k",
+	engine.TypeZSet: "ZRANGE k 0 -1 WITHSCORES", engine.TypeStream: "XRANGE k - +", engine.TypeTrie: "TRIE.SCAN k ''",
+}
+
+// valueOf is the value under a key as text, in an order that does not depend on how it came about.
+func valueOf(c *engine.Client, en *table.Entry) string {
 	if s, ok := engine.StringOf(en); ok {
 		return strconv.Quote(string(s))
 	}
-	return fmt.Sprint(en.Box().Val)
+	words := strings.Fields(reads[engine.TypeOf(en)])
+	args := make([][]byte, len(words))
+	for i, w := range words {
+		args[i] = []byte(strings.Trim(w, "'"))
+	}
+	args[1] = en.Key()
+	if !c.Call(args) {
+		return string(c.TakeReply())
+	}
+	parts := strings.Split(string(c.TakeReply()), "\r\n$")
+	switch engine.TypeOf(en) {
+	case engine.TypeHash:
+		pairs := parts[:1]
+		for i := 1; i+1 < len(parts); i += 2 {
+			pairs = append(pairs, parts[i]+" "+strings.TrimSpace(parts[i+1]))
+		}
+		slices.Sort(pairs[1:])
+		parts = pairs
+	case engine.TypeSet:
+		parts[len(parts)-1] = strings.TrimSpace(parts[len(parts)-1])
+		slices.Sort(parts[1:])
+	}
+	return fmt.Sprintf("%q", parts)
 }
 
 func contents(t testing.TB, fsys vfs.FS, name string) []byte {
