@@ -28,7 +28,7 @@ func (d *decoder) hash(kind byte) engine.Value {
 	case typeHashZiplist:
 		p = d.ziplist()
 	case typeHashZipmap:
-		p = d.zipmap()
+		return d.hashOf(d.zipmap(), limits)
 	default:
 		return d.hashFields(limits)
 	}
@@ -39,6 +39,21 @@ func (d *decoder) hash(kind byte) engine.Value {
 	if err != nil {
 		d.fail("not the fields of a hash")
 		return nil
+	}
+	d.found(h.Len())
+	return h
+}
+
+// hashOf returns a hash of a listpack's fields and values, which need not keep to the limits of a small hash.
+func (d *decoder) hashOf(p listpack.Pack, limits hashes.Limits) engine.Value {
+	h := hashes.New(d.stamp)
+	for pos := p.First(); pos >= 0 && d.err == nil; pos = p.Next(pos) {
+		d.scratch = p.AppendValue(d.scratch[:0], pos)
+		pos = p.Next(pos)
+		d.other = p.AppendValue(d.other[:0], pos)
+		if !h.Set(d.scratch, d.other, limits) {
+			d.fail("the same field twice")
+		}
 	}
 	d.found(h.Len())
 	return h

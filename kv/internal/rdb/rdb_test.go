@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
+	"github.com/zmsg/zmsg/kv/internal/table"
 )
 
 // loaded returns an engine that has what a file has.
-func loaded(t testing.TB, file []byte) *engine.Engine {
+func loaded(t *testing.T, file []byte) *engine.Engine {
 	t.Helper()
 	e := engine.New(engine.Defaults())
 	n, err := Read(bytes.NewReader(file), ReadOptions{Stamp: e.Keyspace(0).Stamp(), Config: e.Config(), Warn: func(text string) { t.Error(text) }}, func(i *Item) error {
@@ -32,8 +33,17 @@ func put(e *engine.Engine, i *Item) {
 	}
 }
 
+// entryOf returns an entry that has a value.
+func entryOf(str []byte, v engine.Value) *table.Entry {
+	k := engine.New(engine.Defaults()).Keyspace(0)
+	if v != nil {
+		return k.SetValue([]byte("key"), v, 0)
+	}
+	return k.SetString([]byte("key"), str, 0)
+}
+
 // written returns an engine's file.
-func written(t testing.TB, e *engine.Engine, o WriteOptions) []byte {
+func written(t *testing.T, e *engine.Engine, o WriteOptions) []byte {
 	t.Helper()
 	e.Lock()
 	snap := e.Snapshot()

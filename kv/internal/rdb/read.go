@@ -202,13 +202,14 @@ func moduleName(id uint64) string {
 
 // key reads a key of the given type with its value, and tells it.
 func (d *fileReader) key(kind byte) {
+	begin := d.offset() - 1
 	d.item.Key = d.text(d.item.Key[:0])
 	if d.err != nil {
 		return
 	}
 	d.item.String, d.item.Value = d.value(kind, d.trie)
 	if d.err != nil {
-		d.err = fmt.Errorf("%w (key %.100q of database %d)", d.err, d.item.Key, d.item.DB)
+		d.err = fmt.Errorf("%w (key %.100q of database %d, which begins at offset %d)", d.err, d.item.Key, d.item.DB, begin)
 		return
 	}
 	d.keys++

@@ -23,7 +23,7 @@ func realServer(t *testing.T, file []byte, args ...string) *redis.Client {
 		}
 	}
 	log := new(strings.Builder)
-	cmd := exec.Command("redis-server", append([]string{
+	cmd := exec.CommandContext(context.Background(), "redis-server", append([]string{
 		"--port", "0", "--unixsocket", socket, "--save", "", "--dir", dir, "--dbfilename", "dump.rdb",
 	}, args...)...)
 	cmd.Stdout = log
@@ -36,11 +36,13 @@ func realServer(t *testing.T, file []byte, args ...string) *redis.Client {
 	t.Cleanup(func() {
 		_ = c.Close()
 		_ = cmd.Process.Kill()
-		<-ended
+		if err := <-ended; err == nil {
+			t.Error("redis-server ended by itself")
+		}
 	})
 	deadline := time.Now().Add(20 * time.Second)
 	for tick := time.NewTicker(5 * time.Millisecond); ; <-tick.C {
-		if c.Ping(context.Background()).Err() == nil {
+		if _, err := os.Stat(socket); err == nil && c.Ping(context.Background()).Err() == nil {
 			tick.Stop()
 			return c
 		}
