@@ -26,7 +26,6 @@ type poller struct {
 	epoll   int
 	event   int // an eventfd that wakes it
 	conns   []*conn
-	open    int
 	doors   map[int]*door // listeners by descriptor
 	now     time.Time     // of the last tick
 	cfg     settings

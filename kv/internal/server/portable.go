@@ -19,6 +19,7 @@ type session struct {
 
 	mu     sync.Mutex // one of the two at a time: requests and replies stay in order
 	in     input
+	held   int // what the budget was told of in
 	ended  bool
 	woken  chan struct{} // holds one
 	done   chan struct{}
@@ -176,9 +177,9 @@ func (x *session) serve(data []byte, aliased bool) bool {
 			break
 		}
 	}
-	before := cap(x.in.own)
 	x.in.keep(data, aliased)
-	if held := cap(x.in.own); held != before {
+	if held := cap(x.in.own); held != x.held {
+		x.held = held
 		x.s.input.set(x, held)
 		x.s.buffered(x.c, len(data), 0)
 	}

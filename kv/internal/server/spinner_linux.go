@@ -11,7 +11,7 @@ const (
 	maxMisses = 4   // in a row, after which spinning pauses
 	maxPause  = 512 // sleeps that a pause lasts at most
 	crowdTime = 10  // ticks that a crowd is avoided
-	// preemptions in one tick, from which on others want the processor
+	// manyPreemptions is how many there are in one tick, from which on others want the processor.
 	manyPreemptions = 8
 )
 
