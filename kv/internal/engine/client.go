@@ -22,6 +22,7 @@ type Client struct {
 	args    [][]byte
 	failed  bool // the command that runs has replied an error
 	logEnd  atomic.Int64
+	ownEnd  atomic.Int64 // of what the client itself may have changed
 	wake    func()
 	kick    func()
 	closing atomic.Bool

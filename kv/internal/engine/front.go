@@ -14,7 +14,7 @@ const outputLimit = 1 << 20
 func (e *Engine) Process(c *Client, in, out []byte) (n int, _ []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	start := len(out)
+	start, before := len(out), c.before()
 	c.out = append(out, c.out...)
 	for c.runnable() && len(c.out)-start < outputLimit {
 		c.parser.Guest = !c.Authenticated
@@ -36,15 +36,27 @@ func (e *Engine) Process(c *Client, in, out []byte) (n int, _ []byte) {
 	if n > 0 {
 		c.lastActive()
 	}
-	return n, c.handOut()
+	return n, c.handOut(before)
+}
+
+// before is where the log ends before the client's commands run; -1 if there is output that others have
+// caused, by changes that may be the client's too: what it has popped from a list when it was parked.
+func (c *Client) before() int64 {
+	if len(c.out) > 0 {
+		return -1
+	}
+	return c.e.unit.end
 }
 
 // handOut gives the client's output away. Whoever gets it commits first what was logged until now: also a
 // client that has only read may have seen what another has written.
-func (c *Client) handOut() []byte {
+func (c *Client) handOut(before int64) []byte {
 	out := c.out
 	c.out = nil
 	c.logEnd.Store(c.e.unit.end)
+	if c.e.unit.end != before {
+		c.ownEnd.Store(c.e.unit.end)
+	}
 	return out
 }
 
@@ -65,16 +77,17 @@ func (e *Engine) Take(c *Client, out []byte) []byte {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c.out = append(out, c.out...)
-	return c.handOut()
+	return c.handOut(-1)
 }
 
 // Do executes one command for c and appends its reply to out. It takes the lock. Commit holds for it too.
 func (e *Engine) Do(c *Client, args [][]byte, out []byte) []byte {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	before := c.before()
 	c.out = append(out, c.out...)
 	e.execute(c, args)
-	return c.handOut()
+	return c.handOut(before)
 }
 
 // Commit returns when all that c has changed, and all that it has seen changed, is in the log as safely
@@ -87,6 +100,24 @@ func (e *Engine) Commit(c *Client) error {
 		return nil
 	}
 	return (*j).Commit(end)
+}
+
+// readable is a Journal that cannot be written for the moment, but lets clients go on reading.
+type readable interface {
+	// Readable reports whether a client whose own changes end at own may be answered though the log cannot
+	// be written: they are, and the policy does not promise more to those who see the changes of others.
+	Readable(own int64) bool
+}
+
+// Readable reports whether c's replies may be sent though Commit has failed: c has only read, or what it
+// has changed is in the log, and the log's policy lets clients see what may yet be lost. It needs no lock.
+func (e *Engine) Readable(c *Client) bool {
+	j := e.commits.Load()
+	if j == nil {
+		return true
+	}
+	r, ok := (*j).(readable)
+	return ok && r.Readable(c.ownEnd.Load())
 }
 
 // lazy is a Journal that can leave some of the log to be written in the background.
@@ -169,5 +200,5 @@ func (e *Engine) DoAll(c *Client, f func(run func(args ...[]byte) []byte)) {
 		return c.out
 	})
 	e.unitEnd()
-	c.handOut()
+	c.handOut(-1)
 }
