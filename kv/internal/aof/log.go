@@ -193,6 +193,12 @@ func (l *Log) Sync(upTo int64) error {
 	}
 }
 
+// Readable reports whether a client whose own changes end at own may be answered though Commit has failed:
+// they are written. Under Always it may not: it would see changes that can still be lost.
+func (l *Log) Readable(own int64) bool {
+	return Policy(l.policy.Load()) != Always && l.written.Load() >= own
+}
+
 // Err says why writes must be refused, or nil.
 func (l *Log) Err() error {
 	if e := l.refusal.Load(); e != nil {

@@ -231,7 +231,11 @@ func (w *workload) line() string {
 		"LPOP l" + key,
 		"HSET h" + key + " f" + value[len(value)-1:] + " " + value,
 		"HDEL h" + key + " f1 f2 f3",
-	}[r.IntN(12)]
+		fmt.Sprintf("PEXPIRE %s %d", key, 1+r.IntN(3000)),
+		"RENAME " + key + " " + string(rune('a'+r.IntN(6))),
+		"COPY l" + key + " l" + string(rune('a'+r.IntN(6))) + " REPLACE",
+		"FLUSHDB",
+	}[min(15, r.IntN(15*20+1)/20)]
 }
 
 // command executes a command, and notes whether it was acknowledged. What was acknowledged under another

@@ -12,11 +12,12 @@ import (
 	"github.com/zmsg/zmsg/kv/internal/admin"
 	"github.com/zmsg/zmsg/kv/internal/engine"
 	"github.com/zmsg/zmsg/kv/internal/hashes"
+	"github.com/zmsg/zmsg/kv/internal/keys"
 	"github.com/zmsg/zmsg/kv/internal/lists"
 	"github.com/zmsg/zmsg/kv/internal/persist"
+	"github.com/zmsg/zmsg/kv/internal/resp"
 	"github.com/zmsg/zmsg/kv/internal/scalars"
 	"github.com/zmsg/zmsg/kv/internal/sets"
-	"github.com/zmsg/zmsg/kv/internal/table"
 	"github.com/zmsg/zmsg/kv/internal/tries"
 	"github.com/zmsg/zmsg/kv/internal/vfs"
 	"github.com/zmsg/zmsg/kv/internal/zsets"
@@ -40,7 +41,7 @@ func newEngine(c *engine.Config) *engine.Engine {
 	e := engine.New(c)
 	e.Register(admin.Commands...)
 	e.Register(scalars.Commands...)
-	e.Register(keysCommands...)
+	e.Register(keys.Commands...)
 	e.Register(lists.Commands...)
 	e.Register(hashes.Commands...)
 	e.Register(sets.Commands...)
@@ -153,47 +154,67 @@ func stateOf(e *engine.Engine) string {
 	for _, k := range e.Keyspaces() {
 		c.Select(k.Index())
 		for en := range k.Table().All() {
-			lines = append(lines, fmt.Sprintf("%d %s %q = %s until %d", k.Index(), engine.TypeOf(en), en.Key(), valueOf(c, en), en.Deadline()))
+			kind := engine.TypeOf(en)
+			var parts []string
+			if s, ok := engine.StringOf(en); ok {
+				parts = []string{string(s)}
+			} else if c.Call(readAll(kind, en.Key())) {
+				parts = flat(c.TakeReply())
+			}
+			lines = append(lines, line(k.Index(), kind, en.Key(), parts, en.Deadline()))
 		}
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }
 
-// reads are the commands that read all of a value.
-var reads = map[engine.Type]string{
-	engine.TypeList: "LRANGE k 0 -1", engine.TypeHash: "HGETALL k", engine.TypeSet: "SMEMBERS k",
-	engine.TypeZSet: "ZRANGE k 0 -1 WITHSCORES", engine.TypeStream: "XRANGE k - +", engine.TypeTrie: "TRIE.SCAN k ''",
+// line describes a key, in a form that does not depend on how its value came about.
+func line(db int, kind engine.Type, key []byte, parts []string, deadline int64) string {
+	switch kind {
+	case engine.TypeHash, engine.TypeTrie:
+		var pairs []string
+		for i := 0; i+1 < len(parts); i += 2 {
+			pairs = append(pairs, parts[i]+" -> "+parts[i+1])
+		}
+		slices.Sort(pairs)
+		parts = pairs
+		kind = engine.TypeHash // Redis has a hash in a trie's place
+	case engine.TypeSet:
+		slices.Sort(parts)
+	}
+	return fmt.Sprintf("%d %s %q = %q until %d", db, kind, key, parts, deadline)
 }
 
-// valueOf is the value under a key as text, in an order that does not depend on how it came about.
-func valueOf(c *engine.Client, en *table.Entry) string {
-	if s, ok := engine.StringOf(en); ok {
-		return strconv.Quote(string(s))
+// readAll is the command that reads all of a value.
+func readAll(kind engine.Type, key []byte) [][]byte {
+	command := map[engine.Type][]string{
+		engine.TypeString: {"GET", ""}, engine.TypeList: {"LRANGE", "", "0", "-1"}, engine.TypeHash: {"HGETALL", ""},
+		engine.TypeSet: {"SMEMBERS", ""}, engine.TypeZSet: {"ZRANGE", "", "0", "-1", "WITHSCORES"},
+		engine.TypeStream: {"XRANGE", "", "-", "+"}, engine.TypeTrie: {"TRIE.SCAN", "", ""},
+	}[kind]
+	args := bytesOf(command)
+	args[1] = key
+	return args
+}
+
+// flat is the strings in a reply.
+func flat(reply []byte) []string {
+	v, _, err := resp.Decode(reply)
+	if err != nil {
+		return []string{err.Error()}
 	}
-	words := strings.Fields(reads[engine.TypeOf(en)])
-	args := make([][]byte, len(words))
-	for i, w := range words {
-		args[i] = []byte(strings.Trim(w, "'"))
+	return flatValue(v)
+}
+
+func flatValue(v resp.Value) []string {
+	if v.Kind != resp.Array {
+		return []string{v.Text()}
 	}
-	args[1] = en.Key()
-	if !c.Call(args) {
-		return string(c.TakeReply())
+	var all []string
+	for _, e := range v.Elems {
+		all = append(all, flatValue(e)...)
 	}
-	parts := strings.Split(string(c.TakeReply()), "\r\n$")
-	switch engine.TypeOf(en) {
-	case engine.TypeHash:
-		pairs := parts[:1]
-		for i := 1; i+1 < len(parts); i += 2 {
-			pairs = append(pairs, parts[i]+" "+strings.TrimSpace(parts[i+1]))
-		}
-		slices.Sort(pairs[1:])
-		parts = pairs
-	case engine.TypeSet:
-		parts[len(parts)-1] = strings.TrimSpace(parts[len(parts)-1])
-		slices.Sort(parts[1:])
-	}
-	return fmt.Sprintf("%q", parts)
+	return all
 }
 
 func contents(t testing.TB, fsys vfs.FS, name string) []byte {

@@ -298,3 +298,34 @@ func TestSavePoints(t *testing.T) {
 		saves(3)
 	})
 }
+
+// TestReadsOnAFullDisk shows who may still be answered when the log cannot be written.
+func TestReadsOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []string{"always", "everysec", "no"} {
+		synctest.Test(t, func(t *testing.T) {
+			m := vfs.NewMem()
+			config := configured("/data")
+			config.AppendFsync = policy
+			d := open(t, m, config)
+			reader := d.e.NewClient(engine.Front{})
+			d.must("SET a 1")
+			m.SetSpace(0)
+			if _, err := d.do("SET a 2"); err == nil || d.e.Readable(d.c) {
+				t.Errorf("%s: a write on a full disk: %v", policy, err)
+			}
+			d.e.Do(reader, bytesOf([]string{"GET", "a"}), nil)
+			if err := d.e.Commit(reader); err == nil {
+				t.Errorf("%s: committed on a full disk", policy)
+			}
+			if got := d.e.Readable(reader); got != (policy != "always") {
+				t.Errorf("%s: a reader may be answered: %v", policy, got)
+			}
+			m.SetSpace(-1)
+			<-time.After(1100 * time.Millisecond)
+			if err := d.e.Commit(d.c); err != nil {
+				t.Errorf("with room again: %v", err)
+			}
+		})
+	}
+}

@@ -56,6 +56,9 @@ func (j *journal) Append(p []byte) int64 {
 	return j.log.Append(p)
 }
 
+// Readable says whether clients may go on reading when the log cannot be written; see aof.Log.
+func (j *journal) Readable(own int64) bool { return j.log.Readable(own) }
+
 // follow tells the log when the policy has changed. It needs the lock.
 func (j *journal) follow() {
 	if j.log == nil || j.config.AppendFsync == j.policy {
