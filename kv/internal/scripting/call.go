@@ -53,11 +53,13 @@ func single(l *lua.LState, field string) int {
 		t.RawSetString("err", lua.LString("wrong number or type of arguments"))
 		return 1
 	}
-	if field == "err" && !strings.HasPrefix(string(text), "-") {
-		t.RawSetString(field, text)
-		return 1
+	if field == "err" {
+		text = lua.LString(strings.TrimPrefix(string(text), "-"))
+		if !strings.Contains(string(text), " ") {
+			text = "ERR " + text
+		}
 	}
-	t.RawSetString(field, lua.LString(strings.TrimPrefix(string(text), "-")))
+	t.RawSetString(field, text)
 	return 1
 }
 
@@ -65,7 +67,7 @@ func (v *vm) sha1hex(l *lua.LState) int {
 	if l.GetTop() != 1 {
 		v.raise(l, "ERR wrong number of arguments")
 	}
-	l.Push(lua.LString(shaOf([]byte(l.CheckString(1)))))
+	l.Push(lua.LString(shaOf([]byte(lua.LVAsString(l.Get(1))))))
 	return 1
 }
 
@@ -98,7 +100,7 @@ func (v *vm) log(l *lua.LState) int {
 
 func (v *vm) aclCheck(l *lua.LState) int {
 	if l.GetTop() == 0 {
-		v.raise(l, "ERR Please specify at least one argument for this redis.acl_check_cmd() call")
+		v.raise(l, "ERR Please specify at least one argument for this redis lib call")
 	}
 	if v.h.e.Command([]byte(l.CheckString(1))) == nil {
 		v.raise(l, "ERR Invalid command passed to redis.acl_check_cmd()")
@@ -171,7 +173,10 @@ func appendNumber(dst []byte, f float64) []byte {
 // refusal says why the script may not call a command, or "".
 func (v *vm) refusal(args [][]byte) string {
 	cmd := v.h.e.Command(args[0])
-	if cmd == nil || cmd.Flags&engine.NoScript != 0 {
+	if cmd != nil && cmd.Sub != nil && len(args) > 1 {
+		cmd = cmd.Sub[strings.ToLower(string(args[1]))]
+	}
+	if cmd == nil || cmd.Flags&engine.NoScript != 0 || cmd.Arity > 0 && len(args) != cmd.Arity || len(args) < -cmd.Arity {
 		return "" // the engine says so
 	}
 	if cmd.Flags&engine.Write == 0 {
@@ -237,6 +242,30 @@ func (v *vm) replyTable(c *engine.Client, t *lua.LTable, depth int) {
 		v.replyPairs(c, s, false, depth)
 		return
 	}
+	if text, ok := t.RawGetString("big_number").(lua.LString); ok {
+		replyBigNumber(c, strings.NewReplacer("\r", " ", "\n", " ").Replace(string(text)))
+		return
+	}
+	if inner, ok := t.RawGetString("verbatim_string").(*lua.LTable); ok {
+		text, isText := inner.RawGetString("string").(lua.LString)
+		kind, hasKind := inner.RawGetString("format").(lua.LString)
+		if isText && hasKind {
+			c.Verbatim(fmt.Sprintf("%.3s", kind), string(text))
+			return
+		}
+	}
+	v.replyArray(c, t, depth)
+}
+
+func replyBigNumber(c *engine.Client, digits string) {
+	if c.Proto() == 3 {
+		c.Reply([]byte("(" + digits + "\r\n"))
+		return
+	}
+	c.BulkString(digits)
+}
+
+func (v *vm) replyArray(c *engine.Client, t *lua.LTable, depth int) {
 	mark, n := c.Later(), 0
 	for i := 1; ; i++ {
 		x := t.RawGetInt(i)

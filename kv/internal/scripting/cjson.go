@@ -72,6 +72,14 @@ func appendJSON(dst []byte, value lua.LValue, null *lua.LUserData, depth int) ([
 
 // appendFourteen writes a number as C's %.14g does.
 func appendFourteen(dst []byte, f float64) []byte {
+	switch {
+	case math.IsInf(f, 1):
+		return append(dst, "inf"...)
+	case math.IsInf(f, -1):
+		return append(dst, "-inf"...)
+	case math.IsNaN(f):
+		return append(dst, "-nan"...) // as x86 makes it of 0/0
+	}
 	text := strconv.AppendFloat(nil, f, 'g', 14, 64)
 	mantissa, exponent, found := bytes.Cut(text, []byte("e"))
 	if bytes.IndexByte(mantissa, '.') >= 0 {

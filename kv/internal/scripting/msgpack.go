@@ -8,7 +8,7 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// cmsgpackLib returns the table of cmsgpack: pack, unpack.
+// cmsgpackLib returns the table of cmsgpack: pack, unpack and its variants.
 func cmsgpackLib(l *lua.LState) *lua.LTable {
 	t := l.NewTable()
 	l.SetFuncs(t, map[string]lua.LGFunction{
@@ -24,21 +24,55 @@ func cmsgpackLib(l *lua.LState) *lua.LTable {
 			return 1
 		},
 		"unpack": func(l *lua.LState) int {
-			rest := []byte(l.CheckString(1))
-			n := 0
-			for len(rest) > 0 {
-				var value lua.LValue
-				var err error
-				if value, rest, err = nextMsgpack(l, rest, 0); err != nil {
-					l.RaiseError("%s", err.Error())
-				}
-				l.Push(value)
-				n++
-			}
+			n, _ := unpackMsgpack(l, 1, -1)
 			return n
+		},
+		"unpack_one": func(l *lua.LState) int {
+			return unpackSome(l, 1, int(l.OptNumber(2, 0)))
+		},
+		"unpack_limit": func(l *lua.LState) int {
+			return unpackSome(l, int(l.CheckNumber(2)), int(l.OptNumber(3, 0)))
 		},
 	})
 	return t
+}
+
+// unpackSome pushes where to go on, -1 for the end, and up to limit values from an offset.
+func unpackSome(l *lua.LState, limit, offset int) int {
+	size := len(l.CheckString(1))
+	switch {
+	case offset < 0 || limit < 0:
+		l.RaiseError("Invalid request to unpack with offset of %d and limit of %d.", offset, size)
+	case offset > size:
+		l.RaiseError("Start offset %d greater than input length %d.", offset, size)
+	}
+	if limit == 0 {
+		limit = -1
+	}
+	l.Push(lua.LNumber(0))
+	place := l.GetTop()
+	n, rest := unpackMsgpack(l, offset+1, limit)
+	next := size - rest
+	if rest == 0 {
+		next = -1
+	}
+	l.Replace(place, lua.LNumber(next))
+	return n + 1
+}
+
+// unpackMsgpack pushes up to limit values, or all if that is negative, from the first argument's byte from
+// on. It returns how many, and how many bytes are left.
+func unpackMsgpack(l *lua.LState, from, limit int) (n, left int) {
+	rest := []byte(l.CheckString(1))[from-1:]
+	for ; len(rest) > 0 && n != limit; n++ {
+		var value lua.LValue
+		var err error
+		if value, rest, err = nextMsgpack(l, rest, 0); err != nil {
+			l.RaiseError("%s", err.Error())
+		}
+		l.Push(value)
+	}
+	return n, len(rest)
 }
 
 // appendMsgpack writes a value as https://github.com/msgpack/msgpack/blob/master/spec.md has it.

@@ -225,6 +225,10 @@ func (h *Host) execute(c *engine.Client, s *script, keys, argv [][]byte, readOnl
 	if h.vm == nil {
 		h.vm = newVM(h)
 	}
+	if readOnly && s.flags.given && !s.flags.noWrites {
+		c.Error("ERR Can not execute a script with write flag using *_ro command.")
+		return
+	}
 	oom := c.Engine().OverMemory()
 	if oom && s.flags.given && !s.flags.allowOOM && !s.flags.noWrites {
 		c.Error("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -59,17 +58,8 @@ func newVM(h *Host) *vm {
 	for _, name := range allowed {
 		v.global.RawSetString(name, base.RawGetString(name))
 	}
-	plain := v.global.RawGetString("tostring")
-	v.global.RawSetString("tostring", l.NewFunction(func(l *lua.LState) int {
-		if n, ok := l.Get(1).(lua.LNumber); ok { // Lua's own has 14 digits, gopher-lua's as many as it takes
-			l.Push(lua.LString(appendFourteen(nil, float64(n))))
-			return 1
-		}
-		l.Insert(plain, 1)
-		l.Call(l.GetTop()-1, 1)
-		return 1
-	}))
-	v.random.seed(rand.Uint32())
+	v.likeC()
+	v.random.x = 0x1234abcd330e // where C's generator begins
 	v.random.install(l, base.RawGetString("math").(*lua.LTable))
 	if m, ok := l.GetMetatable(lua.LString("")).(*lua.LTable); ok {
 		m.RawSetString("__metatable", lua.LString("readonly"))
