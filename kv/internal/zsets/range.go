@@ -127,7 +127,7 @@ func (q *query) option(c *engine.Client, args [][]byte) (n int, ok bool) {
 		}
 		q.limit, ok = c.ParseInt(args[2])
 		return 3, ok
-	case !q.fixed && engine.EqualFold(a, "REV"):
+	case !q.fixed && !q.reverse && engine.EqualFold(a, "REV"):
 		q.reverse = true
 	case q.kind == byDefault && engine.EqualFold(a, "BYLEX"):
 		q.kind = byLex
