@@ -121,6 +121,7 @@ func (db *DB) Close() error {
 	if db.closed.Swap(true) {
 		return nil
 	}
+	db.engine.Stop()
 	err := db.server.Close()
 	db.engine.Close()
 	if db.store != nil {

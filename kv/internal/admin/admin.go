@@ -143,9 +143,6 @@ func clock(c *engine.Client, _ [][]byte) {
 	now := time.Now()
 	micros := int64(now.Nanosecond() / 1000)
 	seconds := now.Unix()
-	if c.InScript() { // the time of a script does not move
-		seconds, micros = c.Engine().Now()/1000, c.Engine().Now()%1000*1000
-	}
 	c.Array(2)
 	c.BulkInt(seconds)
 	c.BulkInt(micros)

@@ -83,8 +83,9 @@ type Command struct {
 	// be called without one.
 	Sub map[string]*Command
 
-	full  string // "client|setname"
-	calls int64
+	full     string // "client|setname"
+	calls    int64
+	failures int64
 }
 
 // FullName is the command's name as INFO and COMMAND tell it: "get", "client|setname".
@@ -92,6 +93,9 @@ func (c *Command) FullName() string { return c.full }
 
 // Calls is how often the command has run.
 func (c *Command) Calls() int64 { return c.calls }
+
+// Failures is how often the command has replied an error.
+func (c *Command) Failures() int64 { return c.failures }
 
 // KeyPositions returns where args has the command's keys.
 func (c *Command) KeyPositions(args [][]byte) []int {

@@ -46,6 +46,8 @@ type Engine struct {
 	evictions  evictor
 	stats      Stats
 	onShutdown func(noSave bool)
+	interrupt  func()
+	stopping   atomic.Bool
 
 	runID   string
 	started time.Time

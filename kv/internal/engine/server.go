@@ -17,6 +17,24 @@ func (e *Engine) Shutdown(noSave bool) bool {
 	return true
 }
 
+// OnStop sets what Stop calls to end a command that may run for long.
+func (e *Engine) OnStop(f func()) { e.interrupt = f }
+
+// Stop has the command that runs end soon, and refuses all that follow. It needs no lock, which that command
+// may hold for as long as it likes. The engine is of no use afterwards, but to be closed.
+func (e *Engine) Stop() {
+	e.stopping.Store(true)
+	if e.interrupt != nil {
+		e.interrupt()
+	}
+}
+
+// DropUnit keeps out of the log what the running unit has changed: it was interrupted, and half of it must
+// not be kept. What is in memory is lost with the engine, which is stopping.
+func (e *Engine) DropUnit() {
+	e.unit.buf, e.unit.entries, e.unit.db = e.unit.buf[:0], 0, -1
+}
+
 // Login checks a password. The time that it takes says nothing about it.
 func (e *Engine) Login(user string, password []byte) bool {
 	if user != "default" {
@@ -33,9 +51,9 @@ func (e *Engine) Login(user string, password []byte) bool {
 func (e *Engine) ResetStats() {
 	e.stats = Stats{}
 	for _, c := range e.commands {
-		c.calls = 0
+		c.calls, c.failures = 0, 0
 		for _, s := range c.Sub {
-			s.calls = 0
+			s.calls, s.failures = 0, 0
 		}
 	}
 }

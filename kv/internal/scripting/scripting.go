@@ -53,7 +53,9 @@ type run struct {
 
 // New returns the host of an engine's scripts.
 func New(e *engine.Engine) *Host {
-	return &Host{e: e, scripts: make(map[string]*script)}
+	h := &Host{e: e, scripts: make(map[string]*script)}
+	e.OnStop(func() { h.stop(true) })
+	return h
 }
 
 // Commands returns the commands, for engine.Register.
@@ -242,13 +244,16 @@ func (h *Host) execute(c *engine.Client, s *script, keys, argv [][]byte, readOnl
 	if limit := c.Engine().Config().ScriptTimeLimit; limit > 0 {
 		// Nobody else can say that the script should stop while it holds the lock, so time does. One that has
 		// written is left to go on: half of it must not be kept.
-		watchdog := time.AfterFunc(limit, func() { h.stop() })
+		watchdog := time.AfterFunc(limit, func() { h.stop(false) })
 		defer watchdog.Stop()
 	}
 	e := c.Engine()
 	c.PropagateNothing() // its effects are logged, not itself
 	e.Atomically(func() {
 		h.vm.run(ctx, c, s, keys, argv, mode{readOnly: readOnly || s.flags.noWrites, denyOOM: oom && !s.flags.allowOOM, run: r})
+		if r.killed && r.wrote {
+			e.DropUnit()
+		}
 	})
 }
 
@@ -258,11 +263,12 @@ func (h *Host) setRunning(r *run) {
 	h.mu.Unlock()
 }
 
-// stop ends the running script, unless it has written. It needs no lock of the engine.
-func (h *Host) stop() {
+// stop ends the running script; one that has written, only if it must, since then nothing of what it did may
+// be kept. It needs no lock of the engine.
+func (h *Host) stop(must bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r := h.running; r != nil && !r.wrote {
+	if r := h.running; r != nil && (must || !r.wrote) {
 		r.killed = true
 		r.cancel()
 	}

@@ -180,6 +180,30 @@ func TestEndlessScriptsAreStopped(t *testing.T) {
 	}
 }
 
+// One that writes and never ends is ended with the database, and nothing of it is kept.
+func TestEndlessWritersEndWithTheDatabase(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.do("CONFIG", "SET", "lua-time-limit", "10")
+	wrote := make(chan string)
+	go func() { wrote <- r.do("EVAL", "redis.call('set','k','v') while true do end", "0") }()
+	select {
+	case got := <-wrote:
+		t.Fatalf("it was stopped though it had written: %q", got)
+	case <-time.After(200 * time.Millisecond):
+	}
+	r.e.Stop()
+	if got := <-wrote; !strings.HasPrefix(got, "-ERR") {
+		t.Errorf("replied %q", got)
+	}
+	if len(r.log.text) != 0 {
+		t.Errorf("logged %q", r.log.text)
+	}
+	if got := r.do("GET", "k"); !strings.HasPrefix(got, "-ERR the database is closing") {
+		t.Errorf("afterwards: %q", got)
+	}
+}
+
 // What one script does to its surroundings, the next does not see.
 func TestScriptsDoNotSeeEachOther(t *testing.T) {
 	t.Parallel()
