@@ -257,7 +257,7 @@ func TestIdent_ScriptsAreOfOneProcessOnly(t *testing.T) {
 
 func TestIdent_DemotedProcessTakesNoWrite(t *testing.T) {
 	t.Parallel()
-	h := newShard(t)
+	h := newShardOn(t, testenv.NewRedis(t, testenv.RedisOptions{Genuine: true}).Addr())
 	h.put(7, "x")
 	if err := h.c.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)

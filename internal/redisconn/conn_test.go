@@ -55,7 +55,7 @@ func TestOpenRefuses(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	t.Parallel()
-	s := testenv.NewRedis(t, testenv.RedisOptions{Args: []string{"--maxmemory", "64mb", "--maxmemory-policy", "volatile-lru"}})
+	s := testenv.NewRedis(t, testenv.RedisOptions{Genuine: true, Args: []string{"--maxmemory", "64mb", "--maxmemory-policy", "volatile-lru"}})
 	conn := open(t, Config{Addr: []string{s.Addr()}})
 	if conn.Clustered() {
 		t.Error("one address is no Cluster")
@@ -110,7 +110,7 @@ func TestIdentityWhenRedisIsAway(t *testing.T) {
 // it for back would move shards to it that nobody could use until it has read all.
 func TestIdentityWhileRedisReadsItsData(t *testing.T) {
 	t.Parallel()
-	s := testenv.NewRedis(t, testenv.RedisOptions{Args: []string{
+	s := testenv.NewRedis(t, testenv.RedisOptions{Genuine: true, Args: []string{
 		"--enable-debug-command", "yes", "--key-load-delay", "100", "--loading-process-events-interval-bytes", "1024",
 	}})
 	for _, command := range [][]string{{"DEBUG", "POPULATE", "20000", "key", "100"}, {"SAVE"}} {
@@ -173,7 +173,7 @@ func TestWritable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := testenv.NewRedis(t, testenv.RedisOptions{Args: []string{"--enable-protected-configs", "yes"}})
+			s := testenv.NewRedis(t, testenv.RedisOptions{Genuine: true, Args: []string{"--enable-protected-configs", "yes"}})
 			conn := open(t, Config{Addr: []string{s.Addr()}})
 			if err := conn.Writable(t.Context(), "{1}:w"); err != nil {
 				t.Fatal(err)

@@ -156,6 +156,7 @@ func TestDurableFsyncNoticesConfiguration(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			tt.server.Genuine = true // others sync for WAITAOF under any policy
 			s := testenv.NewRedis(t, tt.server)
 			conn := open(t, Config{Addr: []string{s.Addr()}})
 			d := newDurable(t, conn, Durability{Level: LevelFsync, Timeout: 1500 * time.Millisecond})
