@@ -114,6 +114,13 @@ func (c *Client) Unblock(withError bool) bool {
 	return c.Resume(c.blocked.Expired)
 }
 
+// Ready has the clients that wait for a key looked at, though the key has not changed in the sense of Changed.
+func (k *Keyspace) Ready(key []byte) {
+	if len(k.waiting) > 0 {
+		k.signal(key)
+	}
+}
+
 // signal notes that a key which somebody waits for has changed.
 func (k *Keyspace) signal(key []byte) {
 	if k.waiting[string(key)] == nil {

@@ -9,6 +9,11 @@ import (
 // execute runs one request of a connection: checks, then the command, or its place in the transaction.
 func (e *Engine) execute(c *Client, args [][]byte) {
 	e.now = 0
+	if e.stopping.Load() {
+		c.Error("ERR the database is closing")
+		c.Hangup()
+		return
+	}
 	e.stats.Commands++
 	mark := Mark(len(c.out))
 	skip := c.skip
@@ -56,14 +61,24 @@ func (e *Engine) resolve(c *Client, args [][]byte) (*Command, bool) {
 		cmd = sub
 	}
 	if (cmd.Arity > 0 && len(args) != cmd.Arity) || len(args) < -cmd.Arity || cmd.Run == nil {
-		c.WrongArity(cmd.full)
+		c.refuse(cmd, fmt.Sprintf("ERR wrong number of arguments for '%s' command", cmd.full))
 		return nil, false
 	}
 	if refusal := e.refusal(c, cmd); refusal != "" {
-		c.Error(refusal)
+		c.refuse(cmd, refusal)
 		return nil, false
 	}
 	return cmd, true
+}
+
+// refuse replies why a command may not run. An EXEC that may not run ends its transaction.
+func (c *Client) refuse(cmd *Command, why string) {
+	if cmd.Name == "exec" {
+		c.Discard()
+		c.Unwatch()
+		why = "EXECABORT Transaction discarded because of: " + strings.TrimPrefix(why, "ERR ")
+	}
+	c.Error(why)
 }
 
 // refusal says why a command may not run now, or "".
@@ -115,6 +130,9 @@ func (e *Engine) run(c *Client, cmd *Command, args [][]byte) {
 		e.tellMonitors(c, args)
 	}
 	cmd.Run(c, args)
+	if c.failed {
+		cmd.failures++
+	}
 	if e.dirty != before && e.unit.rewrite == rewriteNone && cmd.Flags&Write != 0 {
 		e.log(c.db.index, args)
 	}
