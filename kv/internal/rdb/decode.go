@@ -50,6 +50,8 @@ func (d *decoder) value(kind byte, trie bool) ([]byte, engine.Value) {
 		return nil, d.set(kind)
 	case typeZSet, typeZSet2, typeZSetZiplist, typeZSetListpack:
 		return nil, d.zset(kind)
+	case typeStreamListpacks, typeStream2, typeStream3:
+		return nil, d.stream(kind)
 	}
 	d.fail("unknown type %d of a value", kind)
 	return nil, nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
@@ -69,26 +70,25 @@ func TestOldEncodingsAreRead(t *testing.T) {
 	t.Parallel()
 	c := realServer(t, nil)
 	for name, p := range oldPayloads() {
-		t.Run(name, func(t *testing.T) {
-			str, v, err := DecodeValue(p, ReadOptions{})
-			if err != nil || str != nil {
-				t.Fatal(err)
+		str, v, err := DecodeValue(p, ReadOptions{})
+		if err != nil || str != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		do(t, c, "RESTORE", "ours", 0, EncodeValue(nil, entryOf(str, v), true), "REPLACE")
+		if strings.HasPrefix(name, "new") {
+			if n := do(t, c, "SCARD", "ours"); n != int64(12) {
+				t.Errorf("%s: %d members", name, n)
 			}
-			do(t, c, "RESTORE", "ours", 0, EncodeValue(nil, entryOf(str, v), true), "REPLACE")
-			if name == "new set listpack" {
-				if n := do(t, c, "SCARD", "ours"); n != int64(12) {
-					t.Errorf("%d members", n)
-				}
-				return
-			}
-			do(t, c, "RESTORE", "theirs", 0, p, "REPLACE")
-			if got, want := contents(t, c, "ours"), contents(t, c, "theirs"); got != want {
-				t.Errorf("got %s, want %s", got, want)
-			}
-			if got, want := v.Encoding(), do(t, c, "OBJECT", "ENCODING", "theirs"); got != want {
-				t.Errorf("it is a %s and should be a %s", got, want)
-			}
-		})
+			continue
+		}
+		do(t, c, "RESTORE", "theirs", 0, p, "REPLACE")
+		if got, want := contents(t, c, "ours"), contents(t, c, "theirs"); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+		if got, want := v.Encoding(), do(t, c, "OBJECT", "ENCODING", "theirs"); got != want {
+			t.Errorf("%s is a %s and should be a %s", name, got, want)
+		}
 	}
 }
 

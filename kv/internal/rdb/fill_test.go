@@ -40,6 +40,7 @@ func fill(t *testing.T, c *redis.Client) {
 	fillSets(t, c)
 	fillHashes(t, c)
 	fillZSets(t, c)
+	fillStreams(t, c)
 	do(t, c, "SELECT", 3)
 	do(t, c, "SET", "elsewhere", "3")
 	do(t, c, "SELECT", 0)

@@ -7,6 +7,7 @@ import (
 	"github.com/zmsg/zmsg/kv/internal/hashes"
 	"github.com/zmsg/zmsg/kv/internal/lists"
 	"github.com/zmsg/zmsg/kv/internal/sets"
+	"github.com/zmsg/zmsg/kv/internal/streams"
 	"github.com/zmsg/zmsg/kv/internal/table"
 	"github.com/zmsg/zmsg/kv/internal/tries"
 	"github.com/zmsg/zmsg/kv/internal/zsets"
@@ -33,6 +34,8 @@ func (s *sink) typeOf(value any) byte {
 		return either(v.Listpack() != nil, typeHashListpack, typeHash)
 	case *zsets.ZSet:
 		return either(v.Listpack() != nil, typeZSetListpack, typeZSet2)
+	case *streams.Stream:
+		return typeStream2
 	case *tries.Trie:
 		return typeHash
 	}
@@ -60,6 +63,8 @@ func (s *sink) value(value any) {
 		s.hash(v)
 	case *zsets.ZSet:
 		s.zset(v)
+	case *streams.Stream:
+		s.stream(v)
 	case *tries.Trie:
 		s.trie(v)
 	}
