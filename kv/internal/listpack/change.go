@@ -97,7 +97,10 @@ func (p Pack) Concat(q Pack) Pack {
 // gap replaces the bytes from pos to old by size bytes of any content.
 func (p Pack) gap(pos, old, size int) Pack {
 	n := len(p) + size - (old - pos)
-	if n <= len(p) {
+	if n == len(p) {
+		return p
+	}
+	if n < len(p) {
 		copy(p[pos+size:], p[old:])
 		return p[:n]
 	}
