@@ -149,7 +149,7 @@ func timeToLive(unit clock) func(c *engine.Client, args [][]byte) {
 			ms = max(0, ms-c.Engine().Now())
 		}
 		if unit&seconds != 0 {
-			ms = (ms + 500) / 1000
+			ms = int64((uint64(ms) + 500) / 1000)
 		}
 		c.Int(ms)
 	}
