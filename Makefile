@@ -40,6 +40,10 @@ test/fast: deps bin/valkey-server ## run all tests without the race detector
 test/kv: deps bin/valkey-server build ## run all tests with zmsg kv in Redis's place, where it can be
 	ZMSG_TEST_KV=$(CURDIR)/bin/zmsg go test -shuffle=on -timeout=$(TEST_TIMEOUT) $(PKG)
 
+.PHONY: test/diff
+test/diff: deps ## replay KV_DIFF_COMMANDS (200000) random commands of each type to kv and to a redis-server
+	KV_DIFF_COMMANDS=$${KV_DIFF_COMMANDS:-200000} go test -count=1 -timeout=0 ./kv/internal/difftest
+
 .PHONY: bench
 bench: deps ## run the benchmarks (PKG=./cache/... for some)
 	go test -run='^$$' -bench=. -benchmem -timeout=0 $(PKG)
