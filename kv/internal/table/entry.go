@@ -129,8 +129,9 @@ func newInline(stamp, meta uint32, key, value []byte, deadline int64) *Entry {
 	if deadline != 0 {
 		meta |= flagDeadline
 	}
-	// Allocations of at least 16 bytes are aligned to 8.
-	b := make([]byte, inlineSize(deadline != 0, len(key), len(value)))
+	// Allocations of at least 16 bytes are aligned to 8. All of the allocator's class is asked for: overwrite
+	// uses it, and the race detector must know that it is this entry's.
+	b := make([]byte, classSize(inlineSize(deadline != 0, len(key), len(value))))
 	e := (*Entry)(unsafe.Pointer(unsafe.SliceData(b)))
 	*e = Entry{stamp: stamp, meta: meta, klen: uint32(len(key)), vlen: uint32(len(value))}
 	if deadline != 0 {
