@@ -16,7 +16,11 @@ func (e *Engine) Process(c *Client, in, out []byte) (n int, _ []byte) {
 	defer e.mu.Unlock()
 	start, before := len(out), c.before()
 	c.out = append(out, c.out...)
+	ahead := 0
 	for c.runnable() && len(c.out)-start < outputLimit {
+		if n >= ahead {
+			ahead = n + c.lookAhead(in[n:])
+		}
 		c.parser.Guest = !c.Authenticated
 		args, used, err := c.parser.Next(in[n:])
 		if err != nil {
