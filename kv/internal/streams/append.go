@@ -14,8 +14,8 @@ type Limits struct {
 	Entries int // deleted ones included; 0 has no limit
 }
 
-// full reports whether a node may not take an entry with texts of size bytes.
-func (l Limits) full(n *node, size int) bool {
+// full reports whether a node with a header may not take an entry with texts of size bytes.
+func (l Limits) full(n *node, h header, size int) bool {
 	most := l.Bytes
 	if most <= 0 || most > listpack.MaxSize {
 		most = listpack.MaxSize
@@ -23,11 +23,7 @@ func (l Limits) full(n *node, size int) bool {
 	if len(n.pack)+size >= most {
 		return true
 	}
-	if l.Entries <= 0 {
-		return false
-	}
-	h := readHeader(n.pack)
-	return h.live+h.deleted >= int64(l.Entries)
+	return l.Entries > 0 && h.live+h.deleted >= int64(l.Entries)
 }
 
 // textSize returns how many bytes of text fields have.
@@ -43,12 +39,16 @@ func textSize(fields [][]byte) (n int) {
 func (s *Stream) Append(id ID, fields [][]byte, limits Limits) {
 	at := s.end()
 	tail := s.at(at)
-	if tail == nil || limits.full(tail, textSize(fields)) {
+	var h header
+	if tail != nil {
+		h = readHeader(tail.pack)
+	}
+	if tail == nil || limits.full(tail, h, textSize(fields)) {
 		s.push(s.newNode(tail, id, fields))
 	} else {
 		n := s.own(at)
 		had := cap(n.pack)
-		n.append(id, fields)
+		n.append(h, id, fields)
 		s.bytes += cap(n.pack) - had
 	}
 	m := &s.meta
@@ -79,16 +79,15 @@ func (s *Stream) newNode(tail *node, id ID, fields [][]byte) *node {
 	return &node{stamp: s.stamp, id: id, pack: p}
 }
 
-// append adds an entry to a node.
-func (n *node) append(id ID, fields [][]byte) {
-	p := n.pack
-	_, live, _ := p.Get(p.First())
-	p = p.ReplaceInt(p.First(), live+1)
-	n.pack = appendEntry(p, ID{id.Ms - n.id.Ms, id.Seq - n.id.Seq}, fields, sameFields(p, fields))
+// append adds an entry to a node with a header.
+func (n *node) append(h header, id ID, fields [][]byte) {
+	same := h.sameFields(n.pack, fields)
+	p := n.pack.ReplaceInt(n.pack.First(), h.live+1)
+	n.pack = appendEntry(p, ID{id.Ms - n.id.Ms, id.Seq - n.id.Seq}, fields, same)
 }
 
-func sameFields(p listpack.Pack, fields [][]byte) bool {
-	h := readHeader(p)
+// sameFields reports whether the fields of the master entry are those of an entry.
+func (h header) sameFields(p listpack.Pack, fields [][]byte) bool {
 	if h.fields != int64(len(fields)/2) {
 		return false
 	}

@@ -191,9 +191,10 @@ func (s *Stream) CreateConsumer(g *Group, name []byte, seen int64) *Consumer {
 	if found {
 		return nil
 	}
-	slot := slices.Index(g.slots, nil)
-	if len(g.slots) == len(g.order) {
-		slot = len(g.slots)
+	slot := len(g.slots)
+	if slot > len(g.order) {
+		slot = slices.Index(g.slots, nil)
+	} else {
 		g.slots = append(g.slots, nil)
 	}
 	c := &Consumer{stamp: g.stamp, slot: uint32(slot), name: string(name), seen: seen}

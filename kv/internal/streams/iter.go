@@ -40,13 +40,14 @@ func (w *walker) next() bool {
 		return false
 	}
 	for {
-		if w.node == nil {
+		switch {
+		case w.node == nil:
 			if !w.enter() {
 				return false
 			}
-		} else if w.back {
+		case w.back:
 			w.pos = w.p.Prev(w.start)
-		} else {
+		default:
 			w.skip(w.left + 1)
 		}
 		if !w.read() {
@@ -75,7 +76,11 @@ func (w *walker) enter() bool {
 		return true
 	}
 	w.pos = w.head.names
-	w.skip(w.head.fields + 1)
+	if w.place == (place{}) && w.s.head > 0 && !w.all {
+		w.pos += w.s.head
+	} else {
+		w.skip(w.head.fields + 1)
+	}
 	return true
 }
 

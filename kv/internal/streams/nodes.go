@@ -106,6 +106,9 @@ func (s *Stream) push(n *node) {
 
 // remove takes a node out of the row.
 func (s *Stream) remove(p place) {
+	if p == (place{}) {
+		s.head = 0
+	}
 	b := s.ownBlock(p.block)
 	s.nodes--
 	s.bytes -= nodeSize + cap(b.nodes[p.node].pack)

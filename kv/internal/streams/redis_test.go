@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/zmsg/zmsg/kv/internal/admin"
 	"github.com/zmsg/zmsg/kv/internal/engine"
 	"github.com/zmsg/zmsg/kv/internal/oracle"
 	"github.com/zmsg/zmsg/kv/internal/resp"
@@ -160,7 +161,7 @@ func (g generator) readGroup() []string {
 }
 
 func (g generator) claim() []string {
-	idle := g.pick("0", "0", "200000", "100000000000", g.number())
+	idle := g.pick("0", "0", "0", "200000", "200000", "100000000000", "-5", "x")
 	if g.IntN(2) == 0 {
 		words := []string{"XAUTOCLAIM", g.key(), g.group(), g.consumer(), idle, g.end("0")}
 		words = append(words, g.maybe("COUNT", g.number())...)
@@ -320,7 +321,7 @@ func TestAgainstRedis(t *testing.T) {
 	for proto := 2; proto <= 3; proto++ {
 		t.Run("RESP"+strconv.Itoa(proto), func(t *testing.T) {
 			t.Parallel()
-			r, s := oracle.Start(t), oracle.NewSubject(t, streams.Commands, scalars.Commands, []*engine.Command{flushCommand})
+			r, s := oracle.Start(t), oracle.NewSubject(t, streams.Commands, scalars.Commands, admin.Commands)
 			r.Do(oracle.Words("CONFIG SET stream-node-max-entries 4"), oracle.Words("HELLO "+strconv.Itoa(proto)))
 			s.E.Lock()
 			s.C.SetProto(proto)
@@ -348,13 +349,6 @@ func TestAgainstRedis(t *testing.T) {
 		})
 	}
 }
-
-// flushCommand is enough of FLUSHALL.
-var flushCommand = &engine.Command{Name: "flushall", Arity: 1, Flags: engine.Write, Run: func(c *engine.Client, _ [][]byte) {
-	c.DB().Flush()
-	c.Dirtied()
-	c.OK()
-}}
 
 func compareLogs(t *testing.T, got, want []string) {
 	t.Helper()

@@ -18,12 +18,21 @@ func (s *Stream) Delete(id ID) bool {
 	if m.MaxDeleted.less(id) {
 		m.MaxDeleted = id
 	}
-	if m.Length == 0 {
-		m.First = ID{}
-	} else if id == m.First {
-		m.First = s.FirstLive()
+	if id == m.First {
+		s.findFirst()
 	}
 	return true
+}
+
+// findFirst finds the first entry after the first one was deleted.
+func (s *Stream) findFirst() {
+	s.meta.First = ID{}
+	if w := s.walk(ID{}, maxID, false); w.next() {
+		s.meta.First = w.id
+		if w.place == (place{}) {
+			s.head = w.start - w.head.names
+		}
+	}
 }
 
 // Trim says how much of a stream's beginning goes.
@@ -54,10 +63,8 @@ func (s *Stream) Trim(t Trim) (deleted int64) {
 		}
 		break
 	}
-	if s.meta.Length == 0 {
-		s.meta.First = ID{}
-	} else if deleted > 0 {
-		s.meta.First = s.FirstLive()
+	if deleted > 0 {
+		s.findFirst()
 	}
 	return deleted
 }
@@ -73,16 +80,14 @@ func (s *Stream) lastOf(at place) ID {
 // trimNode deletes entries of the first node.
 func (s *Stream) trimNode(t Trim, h header) (deleted int64) {
 	n := s.own(place{})
-	w := walker{s: s, to: maxID, all: true}
+	w := walker{s: s, to: maxID}
 	for w.next() && w.node == n {
 		if t.ByID && !w.id.less(t.MinID) || !t.ByID && s.meta.Length <= t.MaxLen {
 			break
 		}
-		if w.flags&flagDeleted == 0 {
-			n.pack = n.pack.ReplaceInt(w.start, w.flags|flagDeleted) // of the same size
-			s.meta.Length--
-			deleted++
-		}
+		n.pack = n.pack.ReplaceInt(w.start, w.flags|flagDeleted) // of the same size
+		s.meta.Length--
+		deleted++
 	}
 	s.count(n, h.live-deleted, h.deleted+deleted)
 	return deleted

@@ -7,7 +7,7 @@ import (
 	"github.com/zmsg/zmsg/kv/internal/listpack"
 )
 
-// Err says that parts do not make a stream.
+// errParts says that parts do not make a stream.
 var errParts = errors.New("streams: parts that do not fit")
 
 // AddNode adds a node of a file behind the last one: a listpack that has been checked to have the layout of a

@@ -27,6 +27,10 @@ type Stream struct {
 	groups []*Group // by name
 	bytes  int      // of the nodes, the groups and what they have
 	meta   Meta
+
+	// How far behind the master entry of the first node its first entry is that is not deleted, if that is known:
+	// a stream that is kept at a length has many deleted ones before it. 0 is not known, or none.
+	head int
 }
 
 // Meta is what is known of a stream besides its entries and groups.
