@@ -160,7 +160,7 @@ func TestOpeningDrainsWhatAnEndedEpochLeft(t *testing.T) {
 
 func TestDemotedProcessIsNeverAHome(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, testenv.RedisOptions{})
+	w := newWorld(t, testenv.RedisOptions{Genuine: true})
 	if _, err := w.redis.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1"); err != nil {
 		t.Fatal(err)
 	}

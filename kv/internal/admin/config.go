@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,8 +39,8 @@ func number[T integer](name string, low, high int64, field func(*engine.Config) 
 		name,
 		func(c *engine.Config) string { return strconv.FormatInt(int64(*field(c)), 10) },
 		func(c *engine.Config, s string) error {
-			n, err := strconv.ParseInt(s, 10, 64)
-			if err != nil {
+			n, ok := engine.ParseInt([]byte(s))
+			if !ok {
 				return fmt.Errorf("argument couldn't be parsed into an integer")
 			}
 			if n < low || n > high {
@@ -52,7 +53,7 @@ func number[T integer](name string, low, high int64, field func(*engine.Config) 
 }
 
 func memory[T integer](name string, field func(*engine.Config) *T) param {
-	p := number(name, 0, 1<<62, field)
+	p := number(name, 0, math.MaxInt64, field)
 	p.set = func(c *engine.Config, s string) error {
 		n, ok := ParseMemory(s)
 		if !ok {
@@ -71,8 +72,11 @@ func ParseMemory(s string) (int64, bool) {
 	unit, known := map[string]int64{
 		"": 1, "b": 1, "k": 1000, "kb": 1 << 10, "m": 1000 * 1000, "mb": 1 << 20, "g": 1000 * 1000 * 1000, "gb": 1 << 30,
 	}[lower[len(digits):]]
+	if digits == "" {
+		return 0, known
+	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if !known || err != nil || n < 0 || n > (1<<62)/unit {
+	if !known || err != nil || n < 0 || n > math.MaxInt64/unit {
 		return 0, false
 	}
 	return n * unit, true
@@ -159,7 +163,7 @@ var params = func() []param {
 		oneOf("maxmemory-policy", func(c *engine.Config) *engine.Policy { return &c.Policy }, engine.Policies...),
 		number("maxmemory-samples", 1, 64, func(c *engine.Config) *int { return &c.MaxMemorySamples }),
 		number("lfu-log-factor", 0, 1<<30, func(c *engine.Config) *int { return &c.LFULogFactor }),
-		number("lfu-decay-time", 0, 1<<30, func(c *engine.Config) *int { return &c.LFUDecayTime }),
+		number("lfu-decay-time", 0, math.MaxInt32, func(c *engine.Config) *int { return &c.LFUDecayTime }),
 		number("maxclients", 1, 1<<31, func(c *engine.Config) *int { return &c.MaxClients }),
 		seconds("timeout", func(c *engine.Config) *time.Duration { return &c.Timeout }, time.Second),
 		seconds("tcp-keepalive", func(c *engine.Config) *time.Duration { return &c.KeepAlive }, time.Second),
@@ -194,6 +198,8 @@ var params = func() []param {
 		yesNo("rdbcompression", func(c *engine.Config) *bool { return &c.RDBCompression }),
 		fixed(yesNo("rdbchecksum", func(c *engine.Config) *bool { return &c.RDBChecksum })),
 		yesNo("stop-writes-on-bgsave-error", func(c *engine.Config) *bool { return &c.StopWritesOnBGSave }),
+		number("min-replicas-to-write", 0, 1<<31, func(c *engine.Config) *int { return &c.MinReplicas }),
+		number("min-slaves-to-write", 0, 1<<31, func(c *engine.Config) *int { return &c.MinReplicas }),
 		{"save", savePoints, setSavePoints},
 		{"client-output-buffer-limit", outputLimits, setOutputLimits},
 	}
@@ -256,26 +262,30 @@ func configSet(c *engine.Client, args [][]byte) {
 	config := c.Engine().Config()
 	next := *config
 	seen := make(map[string]bool)
+	fail := func(name []byte, why string) {
+		c.Error(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%s') - %s", engine.CText(name), why))
+	}
 	for i := 2; i < len(args); i += 2 {
 		name := strings.ToLower(string(args[i]))
 		p := find(name)
-		var err error
 		switch {
 		case p == nil:
-			c.Error(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", args[i]))
+			c.Error(fmt.Sprintf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", engine.CText(args[i])))
 			return
 		case p.set == nil:
-			err = fmt.Errorf("can't set immutable config")
+			fail(args[i], "can't set immutable config")
+			return
 		case seen[name]:
-			err = fmt.Errorf("duplicate parameter")
-		default:
-			err = p.set(&next, string(args[i+1]))
-		}
-		if err != nil {
-			c.Error(fmt.Sprintf("ERR CONFIG SET failed (possibly related to argument '%s') - %s", args[i], err))
+			fail(args[i], "duplicate parameter")
 			return
 		}
 		seen[name] = true
+	}
+	for i := 2; i < len(args); i += 2 {
+		if err := find(string(args[i])).set(&next, string(engine.CText(args[i+1]))); err != nil {
+			fail(args[i], err.Error())
+			return
+		}
 	}
 	if next.AppendOnly != config.AppendOnly {
 		if err := setAppend(c.Engine(), next.AppendOnly); err != nil {

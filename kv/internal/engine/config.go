@@ -21,6 +21,8 @@ type Config struct {
 	PubSubOutputLimit int // bytes of undelivered messages, after which a subscriber is disconnected
 	ProtoMaxBulk      int // bytes of the longest argument
 
+	MinReplicas int // to take writes; there are none, so that more than 0 refuses them
+
 	Notify Class // keyspace events
 
 	// The sizes up to which collections keep their small forms.

@@ -55,7 +55,7 @@ func (e *Engine) resolve(c *Client, args [][]byte) (*Command, bool) {
 	if cmd.Sub != nil && len(args) > 1 {
 		sub := cmd.subcommand(args[1])
 		if sub == nil {
-			c.Error(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", args[1], strings.ToUpper(cmd.Name)))
+			c.Error(fmt.Sprintf("ERR unknown subcommand '%.128s'. Try %s HELP.", CText(args[1]), strings.ToUpper(cmd.Name)))
 			return nil, false
 		}
 		cmd = sub
@@ -99,12 +99,29 @@ func (e *Engine) refusal(c *Client, cmd *Command) string {
 			}
 		}
 	}
-	if e.journal != nil && (cmd.Flags&(Write|MayReplicate) != 0 || cmd.Name == "exec" && c.tx != nil && c.tx.writes) {
-		if err := e.journal.Err(); err != nil {
-			return "MISCONF " + err.Error()
+	if cmd.Flags&(Write|MayReplicate) != 0 || cmd.Name == "exec" && c.tx != nil && c.tx.writes {
+		if e.journal != nil && e.journal.Err() != nil {
+			return "MISCONF " + e.journal.Err().Error()
+		}
+		if cmd.Flags&Write != 0 || cmd.Name == "exec" {
+			return e.WithoutReplicas()
 		}
 	}
 	return ""
+}
+
+// WithoutReplicas says why nothing may be written if replicas are asked for, of which there are none; or "".
+func (e *Engine) WithoutReplicas() string {
+	if e.config.MinReplicas > 0 && !e.loading {
+		return "NOREPLICAS Not enough good replicas to write."
+	}
+	return ""
+}
+
+// CText returns what C's %s prints of an argument: all before the first zero byte.
+func CText(arg []byte) []byte {
+	text, _, _ := bytes.Cut(arg, []byte{0})
+	return text
 }
 
 func unknownCommand(args [][]byte) string {
@@ -113,9 +130,9 @@ func unknownCommand(args [][]byte) string {
 		if given.Len() >= 128 {
 			break
 		}
-		fmt.Fprintf(&given, "'%.*s' ", 128-given.Len(), a)
+		fmt.Fprintf(&given, "'%.*s' ", 128-given.Len(), CText(a))
 	}
-	return fmt.Sprintf("ERR unknown command '%.128s', with args beginning with: %s", args[0], given.String())
+	return fmt.Sprintf("ERR unknown command '%.128s', with args beginning with: %s", CText(args[0]), given.String())
 }
 
 // run executes a command that may run, and notes what the log gets of it.

@@ -182,6 +182,9 @@ func (v *vm) refusal(args [][]byte) string {
 	if cmd.Flags&engine.Write == 0 {
 		return ""
 	}
+	if refusal := v.h.e.WithoutReplicas(); refusal != "" {
+		return refusal
+	}
 	if v.mode.readOnly {
 		return "ERR Write commands are not allowed from read-only scripts."
 	}
