@@ -2,7 +2,9 @@
 package pubsub
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
 	"github.com/zmsg/zmsg/kv/internal/glob"
@@ -61,6 +63,11 @@ func confirm(c *engine.Client, kind engine.Kind, word string, name []byte) {
 
 func subscriber(kind engine.Kind, word string) func(c *engine.Client, args [][]byte) {
 	return func(c *engine.Client, args [][]byte) {
+		// A client that expects one reply to a command cannot listen. Transactions always could, but not to shards.
+		if _, open := c.InTransaction(); !c.CanBlock() && (!open || kind == engine.Shards) {
+			c.Error("ERR " + strings.ToUpper(word) + " isn't allowed for a DENY BLOCKING client")
+			return
+		}
 		for _, name := range args[1:] {
 			c.Subscribe(kind, name)
 			confirm(c, kind, word, name)
@@ -96,7 +103,7 @@ func sorted[V any](set map[string]V) [][]byte {
 func channels(kind engine.Kind) func(c *engine.Client, args [][]byte) {
 	return func(c *engine.Client, args [][]byte) {
 		if len(args) > 3 {
-			c.WrongArity(c.Command().FullName())
+			c.Error(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try PUBSUB HELP.", args[1]))
 			return
 		}
 		mark, n := c.Later(), 0
