@@ -90,7 +90,11 @@ func reset(c *engine.Client, _ [][]byte) {
 
 func selectDB(c *engine.Client, args [][]byte) {
 	n, ok := c.ParseInt(args[1])
-	if !ok {
+	switch {
+	case !ok:
+		return
+	case n != int64(int32(n)):
+		c.Error("ERR value is out of range, value must between -2147483648 and 2147483647")
 		return
 	}
 	if !c.Select(int(n)) {
@@ -103,12 +107,12 @@ func selectDB(c *engine.Client, args [][]byte) {
 func swapDB(c *engine.Client, args [][]byte) {
 	e := c.Engine()
 	a, ok := engine.ParseInt(args[1])
-	if !ok {
+	if !ok || a != int64(int32(a)) {
 		c.Error("ERR invalid first DB index")
 		return
 	}
 	b, ok := engine.ParseInt(args[2])
-	if !ok {
+	if !ok || b != int64(int32(b)) {
 		c.Error("ERR invalid second DB index")
 		return
 	}
@@ -240,7 +244,7 @@ func hello(c *engine.Client, args [][]byte) {
 			name = args[i+1]
 			i++
 		default:
-			c.Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", args[i]))
+			c.Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", engine.CText(args[i])))
 			return
 		}
 	}

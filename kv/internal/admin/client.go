@@ -87,7 +87,7 @@ func clientSetInfo(c *engine.Client, args [][]byte) {
 	case "lib-ver":
 		c.LibVersion = string(args[3])
 	default:
-		c.Error(fmt.Sprintf("ERR Unrecognized option '%s'", args[2]))
+		c.Error(fmt.Sprintf("ERR Unrecognized option '%s'", engine.CText(args[2])))
 		return
 	}
 	c.OK()
@@ -190,7 +190,7 @@ func parseType(c *engine.Client, arg []byte) (string, bool) {
 	case "slave":
 		return "replica", true
 	}
-	c.Error(fmt.Sprintf("ERR Unknown client type '%s'", arg))
+	c.Error(fmt.Sprintf("ERR Unknown client type '%s'", engine.CText(arg)))
 	return "", false
 }
 
@@ -327,6 +327,9 @@ func clientUnblock(c *engine.Client, args [][]byte) {
 	case len(args) == 3, len(args) == 4 && engine.EqualFold(args[3], "TIMEOUT"):
 	case len(args) == 4 && engine.EqualFold(args[3], "ERROR"):
 		withError = true
+	case len(args) > 4:
+		c.Error(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%.128s'. Try CLIENT HELP.", engine.CText(args[1])))
+		return
 	default:
 		c.Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
 		return

@@ -12,7 +12,7 @@ var commandSubs = map[string]*engine.Command{
 	"list":    {Name: "list", Arity: -2, Flags: always, Run: commandList},
 	"info":    {Name: "info", Arity: -2, Flags: always, Run: commandInfo},
 	"docs":    {Name: "docs", Arity: -2, Flags: always, Run: commandDocs},
-	"getkeys": {Name: "getkeys", Arity: -3, Flags: always, Run: commandGetKeys},
+	"getkeys": {Name: "getkeys", Arity: -4, Flags: always, Run: commandGetKeys},
 	"help": {Name: "help", Arity: 2, Flags: always, Run: help("COMMAND",
 		"(no subcommand)", "    Return details about all commands.",
 		"COUNT", "    Return the total number of commands.",
@@ -102,10 +102,16 @@ func commandList(c *engine.Client, args [][]byte) {
 		return
 	}
 	mark, n := c.Later(), 0
-	for _, x := range c.Engine().Commands() {
-		if glob.Match(pattern, []byte(x.Name), true) {
-			c.BulkString(x.Name)
+	list := func(x *engine.Command) {
+		if glob.Match(pattern, []byte(x.FullName()), true) {
+			c.BulkString(x.FullName())
 			n++
+		}
+	}
+	for _, x := range c.Engine().Commands() {
+		list(x)
+		for _, name := range subNames(x) {
+			list(x.Sub[name])
 		}
 	}
 	c.SetLen(mark, '*', n)
@@ -160,9 +166,12 @@ func commandGetKeys(c *engine.Client, args [][]byte) {
 	}
 	positions := x.KeyPositions(full)
 	if len(positions) == 0 {
-		if x.First == 0 && x.Keys == nil {
+		switch {
+		case x.First == 0 && x.Keys == nil:
 			c.Error("ERR The command has no key arguments")
-		} else {
+		case x.Flags&engine.NoMandatoryKeys != 0:
+			c.Array(0)
+		default:
 			c.Error("ERR Invalid arguments specified for command")
 		}
 		return

@@ -57,6 +57,9 @@ func memory[T integer](name string, field func(*engine.Config) *T) param {
 	p.set = func(c *engine.Config, s string) error {
 		n, ok := ParseMemory(s)
 		if !ok {
+			if s != "" && strings.Trim(s, "0123456789") == "" {
+				return fmt.Errorf("argument must be between 0 and %d inclusive", int64(math.MaxInt64))
+			}
 			return fmt.Errorf("argument must be a memory value")
 		}
 		*field(c) = T(n)
@@ -76,7 +79,7 @@ func ParseMemory(s string) (int64, bool) {
 		return 0, known
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if !known || err != nil || n < 0 || n > math.MaxInt64/unit {
+	if !known || err != nil || digits[0] == '-' || digits[0] == '+' || n > math.MaxInt64/unit {
 		return 0, false
 	}
 	return n * unit, true
@@ -152,7 +155,7 @@ func oneOf[T ~string](name string, field func(*engine.Config) *T, values ...T) p
 	}
 }
 
-const anySize = 1 << 62
+const anySize = math.MaxInt64
 
 // params are the settings, by name. Those of Redis that mean nothing here are left out.
 var params = func() []param {
@@ -161,8 +164,8 @@ var params = func() []param {
 		text("requirepass", func(c *engine.Config) *string { return &c.RequirePass }),
 		memory("maxmemory", func(c *engine.Config) *int64 { return &c.MaxMemory }),
 		oneOf("maxmemory-policy", func(c *engine.Config) *engine.Policy { return &c.Policy }, engine.Policies...),
-		number("maxmemory-samples", 1, 64, func(c *engine.Config) *int { return &c.MaxMemorySamples }),
-		number("lfu-log-factor", 0, 1<<30, func(c *engine.Config) *int { return &c.LFULogFactor }),
+		number("maxmemory-samples", 1, math.MaxInt32, func(c *engine.Config) *int { return &c.MaxMemorySamples }),
+		number("lfu-log-factor", 0, math.MaxInt32, func(c *engine.Config) *int { return &c.LFULogFactor }),
 		number("lfu-decay-time", 0, math.MaxInt32, func(c *engine.Config) *int { return &c.LFUDecayTime }),
 		number("maxclients", 1, 1<<31, func(c *engine.Config) *int { return &c.MaxClients }),
 		seconds("timeout", func(c *engine.Config) *time.Duration { return &c.Timeout }, time.Second),
@@ -256,7 +259,7 @@ func configGet(c *engine.Client, args [][]byte) {
 // configSet sets all of the settings or none.
 func configSet(c *engine.Client, args [][]byte) {
 	if len(args)%2 != 0 {
-		c.WrongArity("config|set")
+		c.Error(engine.ErrSyntax)
 		return
 	}
 	config := c.Engine().Config()

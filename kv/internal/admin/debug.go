@@ -10,7 +10,11 @@ import (
 
 // debugCommand has what test suites use of DEBUG.
 func debugCommand(c *engine.Client, args [][]byte) {
-	switch strings.ToLower(string(args[1])) {
+	name := strings.ToLower(string(args[1]))
+	if name == "set-active-expire" && len(args) != 3 {
+		name = "" // refused as what is not known
+	}
+	switch name {
 	case "sleep":
 		debugSleep(c, args)
 	case "object":
@@ -27,7 +31,7 @@ func debugCommand(c *engine.Client, args [][]byte) {
 			"PROTOCOL <type>", "    Reply with a test value of the specified type.",
 			"SLEEP <seconds>", "    Stop the server for <seconds>. Decimals allowed.")(c, args)
 	default:
-		c.Error(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try DEBUG HELP.", args[1]))
+		c.Error(fmt.Sprintf("ERR unknown subcommand or wrong number of arguments for '%s'. Try DEBUG HELP.", engine.CText(args[1])))
 	}
 }
 

@@ -49,6 +49,11 @@ func (e *Engine) execute(c *Client, args [][]byte) {
 func (e *Engine) resolve(c *Client, args [][]byte) (*Command, bool) {
 	cmd := e.Command(args[0])
 	if cmd == nil {
+		if EqualFold(args[0], "POST") || EqualFold(args[0], "HOST:") {
+			// A browser was made to send this, by a page of somebody else's.
+			c.Kick()
+			return nil, false
+		}
 		c.Error(unknownCommand(args))
 		return nil, false
 	}
