@@ -53,6 +53,7 @@ func (k *Keyspace) Read(key []byte) *table.Entry {
 	en := k.Peek(key)
 	if en == nil {
 		k.e.stats.Misses++
+		k.e.Notify(k, EventMissed, "keymiss", key)
 		return nil
 	}
 	k.e.stats.Hits++
