@@ -4,8 +4,12 @@ package glob
 
 // Match reports whether the whole of s matches pattern; fold ignores the case of ASCII letters. Like Redis,
 // it takes a class that is never closed to end with the pattern. A pattern with many stars costs at most
-// len(pattern) × len(s) steps: only the last star is tried again.
+// len(pattern) × len(s) steps: only the last star is tried again. As in Redis 7.0, no pattern but the empty
+// one matches the empty string, not even a star.
 func Match(pattern, s []byte, fold bool) bool {
+	if len(s) == 0 {
+		return len(pattern) == 0
+	}
 	p, i := 0, 0
 	star, again := -1, 0 // where the last star was, and where in s what follows it was tried last
 	for {

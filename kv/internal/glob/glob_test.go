@@ -16,7 +16,7 @@ func TestMatch(t *testing.T) {
 	}{
 		{"", "", true},
 		{"", "a", false},
-		{"*", "", true},
+		{"*", "", false},
 		{"h?llo", "hello", true},
 		{"h?llo", "hllo", false},
 		{"h*llo", "heeello", true},

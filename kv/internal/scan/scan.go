@@ -46,7 +46,9 @@ func (o *Options) Parse(c *engine.Client, args [][]byte) (ok bool) {
 				return false
 			}
 		case len(args) > 1 && engine.EqualFold(args[0], "MATCH"):
-			o.Pattern = args[1]
+			if o.Pattern = args[1]; string(o.Pattern) == "*" {
+				o.Pattern = nil
+			}
 		default:
 			c.Error(engine.ErrSyntax)
 			return false

@@ -53,7 +53,9 @@ func (s *scanning) parse(c *engine.Client, args [][]byte) (ok bool) {
 				return false
 			}
 		case len(args) > 1 && engine.EqualFold(args[0], "MATCH"):
-			s.pattern = args[1]
+			if s.pattern = args[1]; string(s.pattern) == "*" {
+				s.pattern = nil
+			}
 		default:
 			c.Error(engine.ErrSyntax)
 			return false
