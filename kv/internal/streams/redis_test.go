@@ -328,7 +328,7 @@ func TestAgainstRedis(t *testing.T) {
 			s.E.Config().StreamNodeMaxEntries = 4
 			s.E.Unlock()
 			g := generator{rand.New(rand.NewPCG(3, uint64(proto)))}
-			for round := range 150 {
+			for round := range 300 {
 				clock := 0
 				commands := [][]string{{"FLUSHALL"}, {"SET", "string", "x"}}
 				for range 200 {

@@ -16,7 +16,8 @@ var (
 )
 
 // logClaim tells the log what is pending as a command that has the same effect however often it is executed.
-func logClaim(c *engine.Client, key []byte, g *Group, owner *Consumer, p Pending) {
+// text is the ID as it was given, or nil.
+func logClaim(c *engine.Client, key []byte, g *Group, owner *Consumer, p Pending, text []byte) {
 	if c.Engine().Journal() == nil {
 		return
 	}
@@ -25,6 +26,9 @@ func logClaim(c *engine.Client, key []byte, g *Group, owner *Consumer, p Pending
 	at := strconv.AppendInt(id[len(id):], p.Time, 10)
 	count := strconv.AppendUint(at[len(at):], p.Count, 10)
 	last := g.last.AppendText(count[len(count):])
+	if text != nil {
+		id = text
+	}
 	c.Propagate(wordXClaim, key, []byte(g.name), []byte(owner.name), wordZero, id, wordTime, at, wordRetry, count,
 		wordForce, wordJustID, wordLastID, last)
 }
@@ -75,15 +79,15 @@ func (m *claim) parseIdle(c *engine.Client, arg []byte, command string) bool {
 	return ok
 }
 
-// drop forgets what is pending, because the entry has gone.
-func (m *claim) drop(p Pending) {
-	logClaim(m.c, m.key, m.g, m.g.slots[p.owner], p)
+// drop forgets what is pending, because the entry has gone. text is the ID as it was given, or nil.
+func (m *claim) drop(p Pending, text []byte) {
+	logClaim(m.c, m.key, m.g, m.g.slots[p.owner], p, text)
 	m.c.Dirtied()
 	m.s.acknowledge(m.g, p.ID)
 }
 
-// give makes an entry, which is there, the new owner's, and replies it.
-func (m *claim) give(p Pending) {
+// give makes an entry, which is there, the new owner's, and replies it. text is the ID as it was given, or nil.
+func (m *claim) give(p Pending, text []byte) {
 	if m.consumer == nil {
 		if m.consumer = m.g.editConsumer(m.name); m.consumer == nil {
 			m.consumer = m.s.CreateConsumer(m.g, m.name, 0)
@@ -103,7 +107,7 @@ func (m *claim) give(p Pending) {
 	} else {
 		replyOne(m.c, m.s, p.ID)
 	}
-	logClaim(m.c, m.key, m.g, m.consumer, p)
+	logClaim(m.c, m.key, m.g, m.consumer, p, text)
 	m.c.Dirtied()
 }
 
@@ -130,8 +134,8 @@ func xclaim(c *engine.Client, args [][]byte) {
 		m.g.last = last
 	}
 	mark, n := c.Later(), 0
-	for _, id := range ids {
-		given, logged := m.one(id, force)
+	for i, id := range ids {
+		given, logged := m.one(id, args[5+i], force)
 		if given {
 			n++
 		}
@@ -145,11 +149,11 @@ func xclaim(c *engine.Client, args [][]byte) {
 }
 
 // one claims one entry, if it may be claimed. logged says that the log was told of it.
-func (m *claim) one(id ID, force bool) (given, logged bool) {
+func (m *claim) one(id ID, text []byte, force bool) (given, logged bool) {
 	p, pending := m.g.pel.get(id)
 	if _, there := m.s.find(id); !there {
 		if pending {
-			m.drop(p)
+			m.drop(p, text)
 		}
 		return false, pending
 	}
@@ -161,7 +165,7 @@ func (m *claim) one(id ID, force bool) (given, logged bool) {
 	case m.minIdle > 0 && m.c.Engine().Now()-p.Time < m.minIdle:
 		return false, false
 	}
-	m.give(p)
+	m.give(p, text)
 	return true, true
 }
 
@@ -232,11 +236,11 @@ func xautoclaim(c *engine.Client, args [][]byte) {
 	p, more := m.g.pel.from(from)
 	for attempts := 10 * count; more && attempts > 0 && count > 0; attempts-- {
 		if _, there := m.s.find(p.ID); !there {
-			m.drop(p)
+			m.drop(p, nil)
 			gone = append(gone, p.ID)
 			count--
 		} else if m.minIdle == 0 || m.at-p.Time >= m.minIdle {
-			m.give(p)
+			m.give(p, nil)
 			n++
 			count--
 		}

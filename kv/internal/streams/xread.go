@@ -222,7 +222,7 @@ func (r *reading) replyNew(c *engine.Client, key []byte, s *Stream, g *Group, co
 		if !r.noAck {
 			p := Pending{ID: w.id, Time: now, Count: 1}
 			s.assign(g, consumer, p)
-			logClaim(c, key, g, consumer, p)
+			logClaim(c, key, g, consumer, p, nil)
 		}
 		if n++; n == r.count {
 			break
