@@ -234,28 +234,26 @@ func hello(c *engine.Client, args [][]byte) {
 		}
 		version, i = v, 2
 	}
-	var user, password, name []byte
+	// Each option takes effect before the next is looked at.
 	for ; i < len(args); i++ {
 		switch {
 		case engine.EqualFold(args[i], "AUTH") && i+2 < len(args):
-			user, password = args[i+1], args[i+2]
+			if !login(c, string(args[i+1]), args[i+2]) {
+				return
+			}
 			i += 2
 		case engine.EqualFold(args[i], "SETNAME") && i+1 < len(args):
-			name = args[i+1]
+			if !setName(c, args[i+1]) {
+				return
+			}
 			i++
 		default:
 			c.Error(fmt.Sprintf("ERR Syntax error in HELLO option '%s'", engine.CText(args[i])))
 			return
 		}
 	}
-	if user != nil && !login(c, string(user), password) {
-		return
-	}
 	if !c.Authenticated {
 		c.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
-		return
-	}
-	if name != nil && !setName(c, name) {
 		return
 	}
 	if len(args) > 1 {

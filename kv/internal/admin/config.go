@@ -68,6 +68,18 @@ func memory[T integer](name string, field func(*engine.Config) *T) param {
 	return p
 }
 
+// atLeast gives a setting that memory has made a lower bound.
+func atLeast(low int64, p param) param {
+	set := p.set
+	p.set = func(c *engine.Config, s string) error {
+		if n, ok := ParseMemory(s); ok && n < low {
+			return fmt.Errorf("argument must be between %d and %d inclusive", low, int64(math.MaxInt64))
+		}
+		return set(c, s)
+	}
+	return p
+}
+
 // ParseMemory reads a size as the configuration has it: "100", "10kb", "1gb" (of 1,024), "10k" (of 1,000).
 func ParseMemory(s string) (int64, bool) {
 	lower := strings.ToLower(s)
@@ -170,8 +182,8 @@ var params = func() []param {
 		number("maxclients", 1, 1<<31, func(c *engine.Config) *int { return &c.MaxClients }),
 		seconds("timeout", func(c *engine.Config) *time.Duration { return &c.Timeout }, time.Second),
 		seconds("tcp-keepalive", func(c *engine.Config) *time.Duration { return &c.KeepAlive }, time.Second),
-		memory("client-query-buffer-limit", func(c *engine.Config) *int { return &c.QueryBufferLimit }),
-		memory("proto-max-bulk-len", func(c *engine.Config) *int { return &c.ProtoMaxBulk }),
+		atLeast(1<<20, memory("client-query-buffer-limit", func(c *engine.Config) *int { return &c.QueryBufferLimit })),
+		atLeast(1<<20, memory("proto-max-bulk-len", func(c *engine.Config) *int { return &c.ProtoMaxBulk })),
 		{"notify-keyspace-events", func(c *engine.Config) string { return c.Notify.String() }, setNotify},
 		number("hash-max-listpack-entries", 0, anySize, func(c *engine.Config) *int { return &c.HashMaxListpackEntries }),
 		number("hash-max-ziplist-entries", 0, anySize, func(c *engine.Config) *int { return &c.HashMaxListpackEntries }),

@@ -129,14 +129,14 @@ func waitAOF(c *engine.Client, args [][]byte) {
 		replyWaitAOF(c, n)
 	}
 	c.Park(engine.Wait{Timeout: d, Expired: answer})
-	upTo := e.LogEnd()
+	upTo, parked := e.LogEnd(), c.Parked()
 	e.Go(func() {
 		err := j.Sync(upTo)
 		e.Lock()
 		defer e.Unlock()
 		synced = err == nil
 		// With replicas asked for there is nothing more to wait for but the timeout.
-		if synced && replicas == 0 {
+		if synced && replicas == 0 && c.Parked() == parked {
 			c.Resume(answer)
 		}
 	})

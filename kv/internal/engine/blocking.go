@@ -28,6 +28,7 @@ type waiting struct {
 	cmd    *Command
 	args   [][]byte
 	parked time.Time
+	number int64
 }
 
 type readyKey struct {
@@ -43,6 +44,8 @@ func (c *Client) CanBlock() bool { return !c.noBlock && c.tx == nil && c.script 
 func (c *Client) Park(b Wait) {
 	w := &waiting{Wait: b, db: c.db, cmd: c.cmd, args: CopyArgs(c.args), parked: time.Now()}
 	w.Keys = nil
+	c.e.parked++
+	w.number = c.e.parked
 	for _, key := range b.Keys {
 		name := string(key)
 		if slices.Contains(w.keys, name) {
@@ -74,11 +77,25 @@ func (c *Client) Resume(reply func(c *Client)) bool {
 	c.cmd, c.args = w.cmd, w.args
 	mark := c.Later()
 	reply(c)
-	if c.mute {
-		c.Undo(mark)
-	}
+	c.muted(mark)
 	c.Awake()
 	return true
+}
+
+// muted takes back a late reply that the client does not want.
+func (c *Client) muted(mark Mark) {
+	if c.mute || c.skip {
+		c.Undo(mark)
+		c.skip = false
+	}
+}
+
+// Parked tells one time that the client is parked from another: it is 0 while the client is not.
+func (c *Client) Parked() int64 {
+	if c.blocked == nil {
+		return 0
+	}
+	return c.blocked.number
 }
 
 func (c *Client) unpark() {
@@ -178,9 +195,7 @@ func (e *Engine) serve(c *Client, key []byte) {
 		return
 	}
 	c.unpark()
-	if c.mute {
-		c.Undo(mark)
-	}
+	c.muted(mark)
 	c.Awake()
 }
 
@@ -214,19 +229,21 @@ func (e *Engine) Pause(until time.Time, writesOnly bool) {
 	e.paused.until, e.paused.writes = until, writesOnly
 }
 
-// Unpause ends the pause.
+// Unpause ends the pause. What was held up is executed after the transaction that runs, not in its midst.
 func (e *Engine) Unpause() {
 	e.paused.until = time.Time{}
-	parked := e.paused.parked
-	e.paused.parked = nil
-	for _, c := range parked {
-		if w := c.blocked; w != nil && w.Expired == nil {
-			args := w.args
-			c.unpark()
-			e.execute(c, args)
-			c.Awake()
+	e.afterUnit(func() {
+		parked := e.paused.parked
+		e.paused.parked = nil
+		for _, c := range parked {
+			if w := c.blocked; w != nil && w.Expired == nil {
+				args := w.args
+				c.unpark()
+				e.execute(c, args)
+				c.Awake()
+			}
 		}
-	}
+	})
 }
 
 func (e *Engine) endPause(at time.Time) {

@@ -111,9 +111,14 @@ func (c *Client) close() {
 	delete(c.e.monitor, c.id)
 }
 
-// Kick has the front close the connection at once.
+// Kick has the front close the connection at once. Until it has, the client is not served or listed any more:
+// what would be taken from a list for it would be lost.
 func (c *Client) Kick() {
 	c.closing.Store(true)
+	c.unpark()
+	c.UnsubscribeAll()
+	delete(c.e.clients, c.id)
+	delete(c.e.monitor, c.id)
 	if c.kick != nil {
 		c.kick()
 	}

@@ -17,12 +17,14 @@ func (e *Engine) execute(c *Client, args [][]byte) {
 	e.stats.Commands++
 	mark := Mark(len(c.out))
 	skip := c.skip
+	c.skip = false // the command may set it for the one that follows
 	cmd, ok := e.resolve(c, args)
 	switch {
 	case !ok:
 		c.failTransaction()
 	case e.pausedFor(c, cmd):
 		c.parkUntilUnpaused(args)
+		c.skip = skip
 		return
 	case c.tx != nil && cmd.Flags&Immediate == 0:
 		if cmd.Flags&NoMulti != 0 {
@@ -32,16 +34,20 @@ func (e *Engine) execute(c *Client, args [][]byte) {
 		}
 		c.enqueue(cmd, args)
 	default:
+		e.noTouch = c.NoTouch && cmd.Name != "touch"
 		e.unitBegin()
 		e.run(c, cmd, args)
+		e.noTouch = false
 		e.unitEnd()
 	}
-	if len(e.ready) > 0 {
+	if len(e.ready) > 0 && e.unit.open == 0 {
 		e.serveReady()
 	}
-	if c.mute || skip {
+	switch {
+	case skip && c.blocked != nil:
+		c.skip = true // the reply that is not wanted is still to come
+	case c.mute || skip:
 		c.Undo(mark)
-		c.skip = false
 	}
 }
 
@@ -88,7 +94,7 @@ func (c *Client) refuse(cmd *Command, why string) {
 
 // refusal says why a command may not run now, or "".
 func (e *Engine) refusal(c *Client, cmd *Command) string {
-	if !c.Authenticated && cmd.Flags&NoAuth == 0 {
+	if c.Stranger() && cmd.Flags&NoAuth == 0 {
 		return "NOAUTH Authentication required."
 	}
 	if c.proto == 2 && c.Subscriptions() > 0 && !allowedSubscribed(cmd) {
@@ -243,12 +249,16 @@ func quote(b []byte) string {
 }
 
 // Deliver sends the client something out of turn. Its front is woken, unless the client is the one whose
-// command runs.
+// command runs. A client that has not read too much of it already is disconnected.
 func (c *Client) Deliver(encoded []byte) {
 	if c.gone {
 		return
 	}
 	c.out = append(c.out, encoded...)
+	if limit := c.e.config.PubSubOutputLimit; limit > 0 && c.Pending() > limit {
+		c.Kick()
+		return
+	}
 	c.Awake()
 }
 

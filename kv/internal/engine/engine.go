@@ -34,12 +34,15 @@ type Engine struct {
 	stamp    uint32 // of the newest snapshot's successors; see Snapshot
 	snapshot *Snapshot
 
+	after   []func() // for the end of the running unit
 	ready   []readyKey
 	serving bool
+	parked  int64 // how often clients have been parked
 	pubsub  subscriptions
 	monitor map[int64]*Client
 
 	loading    bool
+	noTouch    bool // the running command's client does not count as a user of keys
 	paused     pause
 	touched    []touched
 	rand       *mathrand.Rand

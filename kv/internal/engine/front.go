@@ -21,7 +21,7 @@ func (e *Engine) Process(c *Client, in, out []byte) (n int, _ []byte) {
 		if n >= ahead {
 			ahead = n + c.lookAhead(in[n:])
 		}
-		c.parser.Guest = !c.Authenticated
+		c.parser.Guest = c.Stranger()
 		args, used, err := c.parser.Next(in[n:])
 		if err != nil {
 			c.Error("ERR " + err.Error())
@@ -204,5 +204,8 @@ func (e *Engine) DoAll(c *Client, f func(run func(args ...[]byte) []byte)) {
 		return c.out
 	})
 	e.unitEnd()
+	if len(e.ready) > 0 {
+		e.serveReady()
+	}
 	c.handOut(-1)
 }

@@ -73,7 +73,7 @@ func (k *Keyspace) Peek(key []byte) *table.Entry {
 
 // use notes for eviction that a key was used. What a snapshot shares is not written to.
 func (k *Keyspace) use(en *table.Entry) {
-	if k.e.snapshot == nil {
+	if k.e.snapshot == nil && !k.e.noTouch {
 		en.SetLRU(k.e.nextUse(en.LRU()))
 	}
 }
@@ -189,13 +189,14 @@ func (k *Keyspace) SetDeadline(en *table.Entry, ms int64) *table.Entry {
 
 // Flush removes all keys.
 func (k *Keyspace) Flush() (removed int) {
-	removed = k.t.Len()
+	old := k.t
+	removed = old.Len()
+	k.t = table.New(old.Stamp())
 	for key := range k.watched {
-		if k.t.Find([]byte(key)) != nil {
+		if old.Find([]byte(key)) != nil {
 			k.touch(key)
 		}
 	}
-	k.t = table.New(k.t.Stamp())
 	k.acct, k.expires, k.scan = 0, 0, 0
 	k.signalAll()
 	return removed

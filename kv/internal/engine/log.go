@@ -41,7 +41,8 @@ type Field struct{ Name, Value string }
 func (e *Engine) SetJournal(j Journal) {
 	e.journal = j
 	e.commits.Store(nil)
-	e.unit.db = -1
+	// What a running transaction has done so far is not for another log, whose snapshot has it.
+	e.unit.buf, e.unit.entries, e.unit.db = e.unit.buf[:0], 0, -1
 	if j == nil {
 		e.unit.end = 0
 	} else {
@@ -102,10 +103,30 @@ var (
 )
 
 func (e *Engine) unitEnd() {
-	u := &e.unit
-	if u.open--; u.open > 0 || len(u.buf) == 0 {
+	if e.unit.open--; e.unit.open > 0 {
 		return
 	}
+	if len(e.unit.buf) > 0 {
+		e.logUnit()
+	}
+	for len(e.after) > 0 {
+		f := e.after[0]
+		e.after = e.after[1:]
+		f()
+	}
+}
+
+// afterUnit runs f once the running unit has ended; at once if there is none.
+func (e *Engine) afterUnit(f func()) {
+	if e.unit.open == 0 {
+		f()
+		return
+	}
+	e.after = append(e.after, f)
+}
+
+func (e *Engine) logUnit() {
+	u := &e.unit
 	if e.journal != nil {
 		if u.entries > 1 {
 			e.journal.Append(logMulti)

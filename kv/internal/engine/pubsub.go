@@ -105,6 +105,7 @@ func (e *Engine) PublishShard(channel, message []byte) int {
 }
 
 func (e *Engine) deliver(to map[int64]*Client, kind string, pattern, channel, message []byte) int {
+	listeners := len(to)
 	for _, c := range to {
 		n := 3
 		if pattern != nil {
@@ -123,7 +124,7 @@ func (e *Engine) deliver(to map[int64]*Client, kind string, pattern, channel, me
 		}
 		c.Awake()
 	}
-	return len(to)
+	return listeners
 }
 
 // allowedSubscribed reports whether a RESP2 client that has subscriptions may send the command.

@@ -47,6 +47,9 @@ func (e *Engine) Login(user string, password []byte) bool {
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
+// Stranger reports whether the client has yet to give the password that is asked for now.
+func (c *Client) Stranger() bool { return !c.Authenticated && c.e.config.RequirePass != "" }
+
 // ResetStats sets the counters to zero.
 func (e *Engine) ResetStats() {
 	e.stats = Stats{}

@@ -118,7 +118,7 @@ func exec(c *Client, _ [][]byte) {
 
 // refusalInExec says why a queued command may not run, or "": what may have changed since it was queued.
 func (e *Engine) refusalInExec(c *Client, cmd *Command) string {
-	if !c.Authenticated && cmd.Flags&NoAuth == 0 {
+	if c.Stranger() && cmd.Flags&NoAuth == 0 {
 		return "NOAUTH Authentication required."
 	}
 	return ""
