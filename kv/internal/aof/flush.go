@@ -19,7 +19,9 @@ func (l *Log) flush() {
 	l.busy = true
 	l.postponed = time.Time{}
 	if l.next != nil && l.next.at == l.written.Load() {
+		l.changing = true
 		l.change()
+		l.changing = false
 	} else {
 		l.write()
 	}
@@ -153,7 +155,7 @@ func (l *Log) background() {
 		case <-tick.C:
 		}
 		l.mu.Lock()
-		if (l.failed != nil || l.next != nil) && !l.busy {
+		for again := l.failed != nil || l.next != nil; again && !l.busy; again = l.failed == nil && l.next != nil {
 			l.flush()
 		}
 		// Under Always nothing is left to sync, unless the policy was another when it was written.
@@ -216,8 +218,8 @@ func (l *Log) breakDown(err error) {
 }
 
 // Switch has the log go on in file, which is empty, after what has been appended until now; the position
-// of that is returned. It does not wait: the old file is completed, synced and closed by whoever writes
-// next, or within a second. If the log is closed, or an earlier switch has not been made yet, ok is false
+// of that is returned. It does not wait: the old file is completed, synced and closed by Finish, or, if that
+// fails, by a later try. If the log is closed, or an earlier switch has not been made yet, ok is false
 // and file is not used.
 func (l *Log) Switch(file vfs.File) (at int64, ok bool) {
 	l.mu.Lock()
@@ -261,6 +263,9 @@ func (l *Log) Finish() error {
 		default:
 			l.flush()
 		}
+	}
+	if len(l.buf) > 0 && l.failed == nil && !l.busy {
+		l.flush() // what was postponed
 	}
 	return nil
 }

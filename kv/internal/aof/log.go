@@ -69,6 +69,7 @@ type Log struct {
 	buf, spare []byte // what starts at written, except during a write
 	end        int64
 	busy       bool // somebody writes or changes the file: owns file, size and tail
+	changing   bool // and does so to change the file
 	syncing    bool // somebody syncs file, which must stay open
 	failed     error
 	broken     bool // failed is of a sync
@@ -145,19 +146,23 @@ func (l *Log) Commit(upTo int64) error {
 			return nil
 		case l.failed != nil:
 			return l.failed
-		case l.busy:
+		case l.busy && !l.changing:
 			l.cond.Wait()
 		case l.postpone():
 			return nil
+		case l.busy:
+			l.cond.Wait()
 		default:
 			l.flush()
 		}
 	}
 }
 
-// postpone reports whether writing can wait for the sync that runs: under EverySec, for a while.
+// postpone reports whether writing can wait for a sync: under EverySec, for a while. A switch to another file
+// syncs too; it is left to Finish.
 func (l *Log) postpone() bool {
-	if !l.syncing || Policy(l.policy.Load()) != EverySec || len(l.buf) >= maxPostponed {
+	waits := l.syncing || l.changing || l.next != nil && l.next.at == l.written.Load()
+	if !waits || Policy(l.policy.Load()) != EverySec || len(l.buf) >= maxPostponed {
 		return false
 	}
 	if l.postponed.IsZero() {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -240,9 +241,9 @@ func TestFailedSync(t *testing.T) {
 			m := vfs.NewMem()
 			l := aof.NewLog(create(t, m, "/1"), 0, policy)
 			defer func() { _ = l.Close() }()
-			failing := true
+			var healed atomic.Bool
 			m.SetFault(func(op vfs.Op) (int, error) {
-				if op.Kind == vfs.OpSync && failing {
+				if op.Kind == vfs.OpSync && !healed.Load() {
 					return 0, syscall.EIO
 				}
 				return 0, nil
@@ -253,7 +254,7 @@ func TestFailedSync(t *testing.T) {
 				t.Fatalf("Commit = %v", err)
 			}
 			wait(1100 * time.Millisecond)
-			failing = false
+			healed.Store(true)
 			wait(5 * time.Second)
 			if !l.Broken() || !errors.Is(l.Err(), syscall.EIO) {
 				t.Fatalf("Err = %v", l.Err())
@@ -293,6 +294,9 @@ func TestSwitch(t *testing.T) {
 		end := l.Append([]byte("new."))
 		if err := l.Commit(end); err != nil {
 			t.Fatal(err)
+		}
+		if a, b := text(t, m, "/1"), text(t, m, "/2"); a != "old." || b != "" {
+			t.Errorf("before the old file is synced: %q, %q", a, b)
 		}
 		if err := l.Finish(); err != nil {
 			t.Fatal(err)

@@ -135,6 +135,7 @@ func (w *workload) open() error {
 // kill ends the process, and starts another: everything that was written is there, and from now on it is
 // durable.
 func (w *workload) kill() {
+	synctest.Wait() // what is acknowledged while a sync goes on is written after it
 	w.trace("kill")
 	w.p.dead.Store(true)
 	w.p.g.free()
@@ -149,6 +150,7 @@ func (w *workload) kill() {
 	got := w.d.state()
 	found := slices.Index(w.states[w.written:], got)
 	if found < 0 {
+		_ = w.d.s.Close()
 		w.t.Fatalf("seed %d: after a kill there is\n%s\nthe state %d of %d was acknowledged:\n%s",
 			w.seed, got, w.written, len(w.states)-1, w.states[w.written])
 	}

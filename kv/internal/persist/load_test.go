@@ -22,7 +22,7 @@ const (
 )
 
 // put makes a file durable that holds text, with its directory.
-func put(t testing.TB, fsys vfs.FS, name, text string) {
+func put(t *testing.T, fsys vfs.FS, name, text string) {
 	t.Helper()
 	dir := name[:strings.LastIndexByte(name, '/')]
 	if err := fsys.MkdirAll(dir); err != nil {
@@ -39,7 +39,7 @@ func put(t testing.TB, fsys vfs.FS, name, text string) {
 }
 
 // closed returns the files of a database in which commands have been executed.
-func closed(t testing.TB, lines ...string) (*vfs.Mem, string) {
+func closed(t *testing.T, lines ...string) (*vfs.Mem, string) {
 	t.Helper()
 	m := vfs.NewMem()
 	d := open(t, m, configured("/data"))

@@ -25,7 +25,7 @@ import (
 
 // db is an engine with its files.
 type db struct {
-	t testing.TB
+	t *testing.T
 	e *engine.Engine
 	s *persist.Store
 	c *engine.Client
@@ -51,7 +51,7 @@ func newEngine(c *engine.Config) *engine.Engine {
 }
 
 // open opens a database, which is closed at the test's end.
-func open(t testing.TB, fsys vfs.FS, c *engine.Config) *db {
+func open(t *testing.T, fsys vfs.FS, c *engine.Config) *db {
 	t.Helper()
 	d, err := tryOpen(t, fsys, c, persist.Options{})
 	if err != nil {
@@ -61,7 +61,7 @@ func open(t testing.TB, fsys vfs.FS, c *engine.Config) *db {
 	return d
 }
 
-func tryOpen(t testing.TB, fsys vfs.FS, c *engine.Config, o persist.Options) (*db, error) {
+func tryOpen(t *testing.T, fsys vfs.FS, c *engine.Config, o persist.Options) (*db, error) {
 	t.Helper()
 	d := &db{t: t, e: newEngine(c)}
 	s, err := persist.Open(fsys, d.e, o)
@@ -217,7 +217,7 @@ func flatValue(v resp.Value) []string {
 	return all
 }
 
-func contents(t testing.TB, fsys vfs.FS, name string) []byte {
+func contents(t *testing.T, fsys vfs.FS, name string) []byte {
 	t.Helper()
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -231,7 +231,7 @@ func contents(t testing.TB, fsys vfs.FS, name string) []byte {
 	return b.Bytes()
 }
 
-func list(t testing.TB, fsys vfs.FS, dir string) []string {
+func list(t *testing.T, fsys vfs.FS, dir string) []string {
 	t.Helper()
 	names, err := fsys.List(dir)
 	if err != nil {

@@ -2,5 +2,9 @@
 
 package persist_test
 
-// crashPoints is smaller with the race detector, which is not what finds what TestCrash looks for.
-const crashPoints = 300
+// All is smaller with the race detector, which is not what finds what these tests look for.
+const (
+	crashPoints = 300
+	keysBeside  = 10_000
+	increments  = 20_000
+)

@@ -39,8 +39,11 @@ func startRedis(t *testing.T, dir string, args ...string) *server {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("redis-server must be on the PATH: %v", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = s.cmd.Wait()
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = s.cmd.Process.Kill()
 		<-ended
@@ -55,9 +58,8 @@ func startRedis(t *testing.T, dir string, args ...string) *server {
 			_ = conn.Close()
 		}
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("redis-server has ended: %v\n%s", err, out)
+		case <-ended:
+			t.Fatalf("redis-server has ended:\n%s", out)
 		default:
 		}
 		if time.Now().After(deadline) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -43,14 +44,14 @@ func TestGrowthStartsARewrite(t *testing.T) {
 		for range 400 {
 			d.must("INCR n")
 		}
-		<-time.After(200 * time.Millisecond)
+		<-time.After(250 * time.Millisecond)
 		if n := d.field("aof_rewrites"); n != "0" {
 			t.Fatalf("%s rewrites below the least size", n)
 		}
 		for range 400 {
 			d.must("INCR n")
 		}
-		<-time.After(200 * time.Millisecond)
+		<-time.After(250 * time.Millisecond)
 		if d.field("aof_rewrites") != "1" || d.field("aof_last_bgrewrite_status") != "ok" {
 			t.Fatalf("%s rewrites: %s", d.field("aof_rewrites"), d.field("aof_last_bgrewrite_status"))
 		}
@@ -182,9 +183,9 @@ func TestFailedSyncHeals(t *testing.T) {
 			d := open(t, m, config)
 			d.must("SET a 1")
 			<-time.After(1100 * time.Millisecond)
-			failing := true
+			var healed atomic.Bool
 			m.SetFault(func(op vfs.Op) (int, error) {
-				if op.Kind == vfs.OpSync && failing {
+				if op.Kind == vfs.OpSync && !healed.Load() {
 					return 0, syscall.EIO
 				}
 				return 0, nil
@@ -199,7 +200,7 @@ func TestFailedSyncHeals(t *testing.T) {
 			if d.field("aof_last_write_status") != "err" || d.field("aof_rewrites_consecutive_failures") == "0" {
 				t.Errorf("status %s, failures %s", d.field("aof_last_write_status"), d.field("aof_rewrites_consecutive_failures"))
 			}
-			failing = false
+			healed.Store(true)
 			<-time.After(10 * time.Second)
 			d.must("SET c 3")
 			if d.field("aof_last_write_status") != "ok" || d.field("aof_last_bgrewrite_status") != "ok" {
@@ -296,6 +297,14 @@ func TestSavePoints(t *testing.T) {
 		m.SetSpace(-1)
 		<-time.After(6 * time.Second)
 		saves(3)
+		d.must("SET f 1")
+		want := d.state()
+		if err := d.s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := open(t, m, config).state(); got != want {
+			t.Errorf("reopened with %s, want %s", got, want)
+		}
 	})
 }
 

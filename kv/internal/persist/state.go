@@ -38,6 +38,8 @@ type state struct {
 	base, incrs int64 // bytes of the base, and of the log before the present file
 	rewriteBase int64 // bytes of the log after the last rewrite, or at the start
 
+	closed bool
+
 	loader          *loader // while loading
 	loaded, expired int64
 }

@@ -179,16 +179,27 @@ func (s *Store) openLog() (*aof.Log, error) {
 }
 
 // Close ends what goes on in the background, writes and syncs what has been logged, and releases the
-// directory. From then on writes are refused. It returns an error if something may be lost.
+// directory. If there are save points, it saves a snapshot of what is not saved yet. From then on writes
+// are refused, or, without a log, not kept. It returns an error if something may be lost. It may be called
+// again.
 func (s *Store) Close() error {
 	s.stop()
 	s.joined.Wait()
 	s.e.Lock()
+	if s.closed {
+		s.e.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.now = idle // what has been begun since is not done any more
 	log := s.journal.log
-	s.e.Unlock()
 	var err error
+	if len(s.e.Config().SavePoints) > 0 && s.e.Unsaved() > 0 {
+		err = s.Save()
+	}
+	s.e.Unlock()
 	if log != nil {
-		err = log.Close()
+		err = errors.Join(err, log.Close())
 	}
 	return errors.Join(err, s.lock.Close())
 }

@@ -187,9 +187,10 @@ func (s *Store) Save() error {
 
 // Redis's words.
 var (
-	errSaving    = errors.New("Background save already in progress")                                                                                                  //nolint:staticcheck // Redis's words
-	errRewriting = errors.New("Background append only file rewriting already in progress")                                                                            //nolint:staticcheck // Redis's words
-	errBusy      = errors.New("Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.") //nolint:staticcheck // Redis's words
+	errSaving    = errors.New("Background save already in progress")
+	errRewriting = errors.New("Background append only file rewriting already in progress")
+	errBusy      = errors.New("Another child process is active (AOF?): can't BGSAVE right now. " + //nolint:staticcheck // Redis's words end so
+		"Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible.")
 )
 
 // StartSave implements engine.Persistence.
