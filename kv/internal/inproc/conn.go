@@ -144,7 +144,7 @@ func (c *Conn) run(requests []byte) (rest []byte) {
 	for !c.ending && len(c.out)-c.read < replyLimit {
 		start := len(c.out)
 		n, out := c.e.Process(c.client, requests, c.out)
-		if err := c.e.Commit(c.client); err != nil {
+		if err := c.e.Commit(c.client); err != nil && !c.e.Readable(c.client) {
 			out, c.ending = append(out[:start], engine.CommitError(err)...), true
 		}
 		c.out, requests = out, requests[n:]

@@ -111,6 +111,13 @@ func (c *conn) serve(data []byte, aliased bool) {
 	}
 	// A second batch in this turn must not grow into another's replies.
 	c.reply = reply[:len(reply):len(reply)]
+	if p.latest == nil || c.client.LogEnd() > p.latest.LogEnd() {
+		p.latest = c.client
+	}
+	if c.kicked.Load() {
+		c.close()
+		return
+	}
 	c.ending = c.ending || c.client.Closing()
 	rest := data[n:]
 	if c.ending {
@@ -123,9 +130,6 @@ func (c *conn) serve(data []byte, aliased bool) {
 	if !c.pending {
 		c.pending = true
 		p.turn = append(p.turn, c)
-	}
-	if p.latest == nil || c.client.LogEnd() > p.latest.LogEnd() {
-		p.latest = c.client
 	}
 	if len(reply)-start >= replyLimit && len(rest) > 0 && !c.backlog {
 		c.backlog = true

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -89,7 +90,7 @@ func (r *rig) listen(network, address string) net.Listener {
 
 func (r *rig) serve(ln net.Listener) {
 	r.served.Go(func() {
-		if err := r.s.Serve(ln); err != nil {
+		if err := r.s.Serve(ln); err != nil && !errors.Is(err, net.ErrClosed) {
 			r.t.Errorf("serve: %v", err)
 		}
 	})

@@ -44,6 +44,9 @@ func (j *journal) Sync(upTo int64) error { return j.Commit(upTo) }
 
 func (j *journal) Err() error { return nil }
 
+// Readable lets those be answered who have changed nothing that is not safe.
+func (j *journal) Readable(own int64) bool { return own <= j.safe.Load() }
+
 func (r *rig) log() *journal {
 	j := new(journal)
 	r.e.Lock()
@@ -103,7 +106,7 @@ func TestNothingIsAcknowledgedThatIsNotLogged(t *testing.T) {
 	t.Parallel()
 	both(t, server.Options{}, nil, func(r *rig) {
 		j := r.log()
-		writer, listener := r.dial(), r.dial()
+		writer, listener, reader := r.dial(), r.dial(), r.dial()
 		writer.send("SET a 1\r\n")
 		writer.expect("+OK\r\n")
 		listener.send("TEST.LISTEN news\r\n")
@@ -113,5 +116,8 @@ func TestNothingIsAcknowledgedThatIsNotLogged(t *testing.T) {
 		want := string(engine.CommitError(errors.New("Errors writing to the AOF file: no space left on device")))
 		writer.expectEnd(want)
 		listener.expectEnd(want)
+		// Who has only read goes on.
+		reader.send("STRLEN a\r\n")
+		reader.expect(":1\r\n")
 	})
 }

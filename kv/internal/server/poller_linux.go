@@ -223,7 +223,7 @@ func (p *poller) flush() {
 	}
 	err := p.s.e.Commit(p.latest)
 	for i, c := range p.turn {
-		if err != nil {
+		if err != nil && !p.s.e.Readable(c.client) {
 			c.reply, c.ending = engine.CommitError(err), true
 		}
 		if !c.closed {

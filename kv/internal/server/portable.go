@@ -189,11 +189,12 @@ func (x *session) serve(data []byte, aliased bool) bool {
 // send commits and then writes out.
 func (x *session) send(out []byte) bool {
 	err := x.s.e.Commit(x.c)
-	if err != nil {
+	lost := err != nil && !x.s.e.Readable(x.c)
+	if lost {
 		out = engine.CommitError(err)
 	}
 	if len(out) == 0 {
-		return err == nil
+		return true
 	}
 	if len(out) > readSize {
 		x.s.buffered(x.c, len(x.in.own), len(out))
@@ -202,7 +203,7 @@ func (x *session) send(out []byte) bool {
 	n, failed := x.conn.Write(out)
 	x.touch()
 	x.s.written.Add(int64(n))
-	return failed == nil && err == nil
+	return failed == nil && !lost
 }
 
 // watch closes idle sessions and reports traffic.
