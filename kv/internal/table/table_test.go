@@ -178,7 +178,7 @@ func TestModel(t *testing.T) {
 // A table takes far more than a thousand keys, and back.
 func TestGrowAndShrink(t *testing.T) {
 	t.Parallel()
-	const n = 200_000
+	const n = 100_000
 	tab := New(1)
 	empty := tab.Bytes()
 	for i := range n {
@@ -424,7 +424,7 @@ func TestSnapshotIsReadConcurrently(t *testing.T) {
 
 // A key and a value of 16 bytes each take 80 bytes at most, just loaded.
 func TestMemory(t *testing.T) { //nolint:paralleltest // it measures the heap
-	const n = 1_000_000
+	const n = 300_000
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)

@@ -21,7 +21,7 @@ func benchSet() (*ZSet, [][]byte) {
 
 // TestMemory holds the memory of large sets below 100 bytes a member, and its account near the truth.
 func TestMemory(t *testing.T) { //nolint:paralleltest // it measures the heap
-	const n = 300_000
+	const n = 100_000
 	heap := func() int {
 		var m runtime.MemStats
 		runtime.GC()

@@ -292,7 +292,7 @@ func TestLexSpan(t *testing.T) {
 
 func TestHighTree(t *testing.T) {
 	t.Parallel()
-	const n = 60_000
+	const n = 30_000
 	r := rand.New(rand.NewPCG(3, 4))
 	z, m := New(1), model{}
 	lim := Limits{}
