@@ -232,11 +232,11 @@ func kill(c, x *engine.Client) {
 func killFilter(c *engine.Client, args [][]byte) (match func(*engine.Client) bool, skipMe, ok bool) {
 	skipMe = true
 	var all []func(*engine.Client) bool
-	if len(args)%2 != 0 {
-		c.Error(engine.ErrSyntax)
-		return nil, false, false
-	}
 	for i := 2; i < len(args); i += 2 {
+		if i+1 == len(args) {
+			c.Error(engine.ErrSyntax)
+			return nil, false, false
+		}
 		value := args[i+1]
 		switch {
 		case engine.EqualFold(args[i], "ID"):

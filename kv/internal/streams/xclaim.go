@@ -195,7 +195,7 @@ func (m *claim) parseOptions(args [][]byte) (force bool, last ID, ok bool) {
 			i++
 			last, ok = parseID(m.c, strict, args[i])
 		default:
-			m.c.Error(fmt.Sprintf("ERR Unrecognized XCLAIM option '%s'", arg))
+			m.c.Error(fmt.Sprintf("ERR Unrecognized XCLAIM option '%s'", engine.CText(arg)))
 			ok = false
 		}
 		if !ok {

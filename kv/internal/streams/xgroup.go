@@ -44,7 +44,7 @@ func editGroup(c *engine.Client, args [][]byte) (s *Stream, g *Group, ok bool) {
 		return nil, nil, false
 	}
 	if g = s.EditGroup(args[3]); g == nil {
-		c.Error(fmt.Sprintf("NOGROUP No such consumer group '%s' for key name '%s'", args[3], args[2]))
+		c.Error(fmt.Sprintf("NOGROUP No such consumer group '%s' for key name '%s'", engine.CText(args[3]), engine.CText(args[2])))
 		return nil, nil, false
 	}
 	return s, g, true

@@ -179,7 +179,7 @@ func xinfoConsumers(c *engine.Client, args [][]byte) {
 	}
 	g := s.Group(args[3])
 	if g == nil {
-		c.Error(fmt.Sprintf("NOGROUP No such consumer group '%s' for key name '%s'", args[3], args[2]))
+		c.Error(fmt.Sprintf("NOGROUP No such consumer group '%s' for key name '%s'", engine.CText(args[3]), engine.CText(args[2])))
 		return
 	}
 	c.Array(len(g.order))

@@ -32,7 +32,7 @@ func xack(c *engine.Client, args [][]byte) {
 
 // noGroup replies that there is no such key or group.
 func noGroup(c *engine.Client, key, group []byte) {
-	c.Error(fmt.Sprintf("NOGROUP No such key '%s' or consumer group '%s'", key, group))
+	c.Error(fmt.Sprintf("NOGROUP No such key '%s' or consumer group '%s'", engine.CText(key), engine.CText(group)))
 }
 
 // pendingRange is what XPENDING asks for.

@@ -131,7 +131,7 @@ func (r *reading) resolve(c *engine.Client, args [][]byte) bool {
 			return false
 		}
 		if r.group != nil && (!found || s.Group(r.group) == nil) {
-			c.Error(fmt.Sprintf("NOGROUP No such key '%s' or consumer group '%s' in XREADGROUP with GROUP option", key, r.group))
+			c.Error(fmt.Sprintf("NOGROUP No such key '%s' or consumer group '%s' in XREADGROUP with GROUP option", engine.CText(key), engine.CText(r.group)))
 			return false
 		}
 		switch {

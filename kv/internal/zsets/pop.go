@@ -1,6 +1,7 @@
 package zsets
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"time"
@@ -154,6 +155,9 @@ func (p *pop) await(c *engine.Client, keys [][]byte, seconds []byte) {
 // milliseconds.
 func parseTimeout(c *engine.Client, text []byte) (time.Duration, bool) {
 	seconds, ok := ParseScore(text)
+	if long, err := strconv.ParseFloat(string(text), 64); !ok && math.IsInf(long, 0) && errors.Is(err, strconv.ErrRange) {
+		seconds, ok = long, true // Redis's floats are longer
+	}
 	if !ok {
 		c.Error("ERR timeout is not a float or out of range")
 		return 0, false
