@@ -32,10 +32,10 @@ func TestRedisTools(t *testing.T) {
 		if got := run("GET \"a b\"\nGET none\n", "redis-cli", "-3", "-s", r.path); got != "c d\n\n" {
 			t.Errorf("redis-cli: %q", got)
 		}
-		if got := run(strings.Repeat("INCR n\r\n", 50000), "redis-cli", "-p", port, "--pipe"); !strings.Contains(got, "errors: 0, replies: 50000") {
+		if got := run(strings.Repeat("INCR n\r\n", 30000), "redis-cli", "-p", port, "--pipe"); !strings.Contains(got, "errors: 0, replies: 30000") {
 			t.Errorf("redis-cli --pipe: %q", got)
 		}
-		for _, args := range []string{"-n 5000 -c 50", "-n 50000 -P 100", "-n 5000 -d 20000 -P 10", "-n 5000 -k 0 -c 5"} {
+		for _, args := range []string{"-n 2000 -c 50", "-n 10000 -P 100", "-n 500 -d 20000 -P 10", "-n 300 -k 0 -c 5"} {
 			got := run("", strings.Fields("redis-benchmark -q -t set,get,incr,lpush,rpop -p "+port+" "+args)...)
 			if strings.Contains(got, "rror") || strings.Count(got, "requests per second") != 5 {
 				t.Errorf("redis-benchmark %s: %q", args, got)
