@@ -236,8 +236,10 @@ func (w *workload) line() string {
 		fmt.Sprintf("PEXPIRE %s %d", key, 1+r.IntN(3000)),
 		"RENAME " + key + " " + string(rune('a'+r.IntN(6))),
 		"COPY l" + key + " l" + string(rune('a'+r.IntN(6))) + " REPLACE",
+		"XADD x" + key + " * f " + value,
+		"ZINCRBY z" + key + " 1 " + value[len(value)-1:],
 		"FLUSHDB",
-	}[min(15, r.IntN(15*20+1)/20)]
+	}[r.IntN(17*20+1)/20]
 }
 
 // command executes a command, and notes whether it was acknowledged. What was acknowledged under another

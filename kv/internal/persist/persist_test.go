@@ -18,6 +18,7 @@ import (
 	"github.com/zmsg/zmsg/kv/internal/resp"
 	"github.com/zmsg/zmsg/kv/internal/scalars"
 	"github.com/zmsg/zmsg/kv/internal/sets"
+	"github.com/zmsg/zmsg/kv/internal/streams"
 	"github.com/zmsg/zmsg/kv/internal/tries"
 	"github.com/zmsg/zmsg/kv/internal/vfs"
 	"github.com/zmsg/zmsg/kv/internal/zsets"
@@ -46,6 +47,7 @@ func newEngine(c *engine.Config) *engine.Engine {
 	e.Register(hashes.Commands...)
 	e.Register(sets.Commands...)
 	e.Register(zsets.Commands...)
+	e.Register(streams.Commands...)
 	e.Register(tries.Commands...)
 	return e
 }

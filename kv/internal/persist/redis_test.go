@@ -153,8 +153,12 @@ func everyType() (commands [][]string) {
 	add("HSET", "hash", "f", "v", "1", "2")
 	add("ZADD", "zset", "1.5", "a", "-inf", "b", "3", "c")
 	add("ZADD", "doubles", "0.1", "a", "1e300", "b", "-2.2250738585072014e-308", "c")
+	add("XADD", "stream", "1-1", "field", "value")
+	add("XGROUP", "CREATE", "stream", "group", "0")
+	add("XREADGROUP", "GROUP", "group", "consumer", "STREAMS", "stream", ">")
 	for i := range 1000 {
 		n := strconv.Itoa(i)
+		add("XADD", "stream", strconv.Itoa(i+2)+"-7", "field", n, "other "+n, "")
 		add("RPUSH", "longlist", n, "element "+n)
 		add("SADD", "largeset", "member "+n)
 		add("SADD", "largeintset", n)
@@ -181,6 +185,9 @@ func later() [][]string {
 		{"SREM", "largeset", "member 9"},
 		{"SPOP", "largeintset", "3"},
 		{"DEL", "empty"},
+		{"XADD", "stream", "5000-0", "a", "b"},
+		{"XDEL", "stream", "500-7"},
+		{"XACK", "stream", "group", "1-1"},
 		{"SELECT", "3"},
 		{"SET", "in three", "3"},
 		{"SELECT", "0"},
@@ -251,7 +258,7 @@ func TestRedisGoesOn(t *testing.T) {
 
 	redis := startRedis(t, dir)
 	same(t, "redis-server has loaded", redis.state(), want)
-	for _, c := range [][]string{{"SET", "from redis", "1"}, {"SET", "gone", "1"}, {"DEL", "gone"}, {"INCR", "int"}, {"LPUSH", "list", "redis"}} {
+	for _, c := range [][]string{{"SET", "from redis", "1"}, {"XADD", "stream", "6000-1", "a", "b"}, {"XREADGROUP", "GROUP", "group", "other", "STREAMS", "stream", ">"}, {"DEL", "list"}, {"INCR", "int"}, {"LPUSH", "list", "redis"}} {
 		redis.must(c...)
 	}
 	want = redis.state()
