@@ -77,8 +77,11 @@ func TestSlowListeners(t *testing.T) {
 		kicked := false
 		r.clients["slow"] = r.e.NewClient(engine.Front{Kick: func() { kicked = true }})
 		r.do("slow", listens)
-		big := strings.Repeat("x", 1<<20)
-		for range 40 {
+		r.e.Lock()
+		r.e.Config().PubSubOutputLimit = 10000
+		r.e.Unlock()
+		big := strings.Repeat("x", 500)
+		for range 20 {
 			r.do("a", "publish c "+big)
 		}
 		if !kicked || !r.client("slow").Closing() {
