@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"slices"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 func open() *kv.DB {
 	db, err := kv.Open(kv.Options{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return db
 }
@@ -25,9 +24,9 @@ func open() *kv.DB {
 func Example() {
 	db, err := kv.Open(kv.Options{}) // Dir: "data" keeps it
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 
 	_ = db.SetString("greeting", "hello", kv.For(time.Hour))
 	greeting, _ := db.GetString("greeting")
@@ -43,9 +42,9 @@ func Example() {
 // go-redis, in the same process: each command is executed when it is written, with no network.
 func ExampleDB_Dialer() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	client := redis.NewClient(&redis.Options{Dialer: db.Dialer})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 
 	ctx := context.Background()
 	client.LPush(ctx, "queue", "a", "b")
@@ -55,7 +54,7 @@ func ExampleDB_Dialer() {
 
 func ExampleDB_GetInt() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_ = db.SetInt("visits", 41)
 	sum, _ := db.Increment("visits", 1)
 	visits, _ := db.GetInt("visits")
@@ -71,7 +70,7 @@ func ExampleDB_GetInt() {
 
 func ExampleDB_SetJSON() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	type user struct {
 		Name string `json:"name"`
 		Age  int    `json:"age"`
@@ -85,7 +84,7 @@ func ExampleDB_SetJSON() {
 
 func ExampleDB_SetIfAbsent() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	first, _ := db.SetIfAbsent("lock", []byte("me"), kv.For(time.Minute))
 	second, _ := db.SetIfAbsent("lock", []byte("you"), kv.For(time.Minute))
 	fmt.Println(first, second)
@@ -94,7 +93,7 @@ func ExampleDB_SetIfAbsent() {
 
 func ExampleDB_CompareAndSwap() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_ = db.SetString("state", "new")
 	swapped, _ := db.CompareAndSwap("state", []byte("new"), []byte("done"))
 	again, _ := db.CompareAndSwap("state", []byte("new"), []byte("done"))
@@ -104,7 +103,7 @@ func ExampleDB_CompareAndSwap() {
 
 func ExampleDB_ExpireAt() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_ = db.SetString("offer", "half price")
 	midnight := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 	_, _ = db.ExpireAt("offer", midnight)
@@ -115,7 +114,7 @@ func ExampleDB_ExpireAt() {
 
 func ExampleDB_MapSet() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_, _ = db.MapSet("user:1", kv.Pair{Key: "name", Value: []byte("ann")}, kv.Pair{Key: "likes", Value: []byte("41")})
 	likes, _ := db.MapIncrement("user:1", "likes", 1)
 	name, _ := db.MapGet("user:1", "name")
@@ -125,7 +124,7 @@ func ExampleDB_MapSet() {
 
 func ExampleDB_SetAdd() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_, _ = db.SetAdd("ann", "go", "sql", "tea")
 	_, _ = db.SetAdd("ben", "go", "tea", "jazz")
 	both, _ := db.SetIntersection("ann", "ben")
@@ -136,7 +135,7 @@ func ExampleDB_SetAdd() {
 
 func ExampleDB_ListPushBack() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_, _ = db.ListPushBack("queue", []byte("first"), []byte("second"))
 	job, _ := db.ListPopFront("queue")
 	left, _ := db.ListLen("queue")
@@ -146,7 +145,7 @@ func ExampleDB_ListPushBack() {
 
 func ExampleDB_SortedRangeDescending() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_, _ = db.SortedAdd("board", kv.Scored{Member: "ann", Score: 30}, kv.Scored{Member: "ben", Score: 50}, kv.Scored{Member: "cat", Score: 40})
 	best, _ := db.SortedRangeDescending("board", 0, 1)
 	rank, _ := db.SortedRank("board", "cat")
@@ -160,7 +159,7 @@ func ExampleDB_SortedRangeDescending() {
 
 func ExampleDB_SortedByLex() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_, _ = db.SortedAdd("words", kv.Scored{Member: "apple"}, kv.Scored{Member: "banana"}, kv.Scored{Member: "cherry"})
 	words, _ := db.SortedByLex("words", "[b", "+", 0, -1)
 	fmt.Println(words)
@@ -169,7 +168,7 @@ func ExampleDB_SortedByLex() {
 
 func ExampleDB_BitAnd() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	for _, day := range []int64{1, 3, 5} {
 		_, _ = db.BitSet("ann", day, true)
 	}
@@ -185,14 +184,14 @@ func ExampleDB_BitAnd() {
 
 func ExampleDB_TrieScan() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_, _ = db.TriePut("routes",
 		kv.Pair{Key: "/feeds", Value: []byte("list")},
 		kv.Pair{Key: "/feeds/", Value: []byte("one")},
 		kv.Pair{Key: "/ids", Value: []byte("new")})
 	for p, err := range db.TrieScan("routes", "/feeds") {
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 		fmt.Printf("%s %s\n", p.Key, p.Value)
 	}
@@ -206,7 +205,7 @@ func ExampleDB_TrieScan() {
 
 func ExampleDB_StreamRead() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	_ = db.StreamAddID("events", "1-0", kv.Pair{Key: "kind", Value: []byte("post")})
 	_ = db.StreamAddID("events", "2-0", kv.Pair{Key: "kind", Value: []byte("like")})
 	events, _ := db.StreamRead(context.Background(), "events", "1-0", 10)
@@ -218,7 +217,7 @@ func ExampleDB_StreamRead() {
 
 func ExampleDB_GroupRead() {
 	db := open()
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	ctx := context.Background()
 	_ = db.GroupCreate("jobs", "workers", "0")
 	_ = db.StreamAddID("jobs", "1-0", kv.Pair{Key: "job", Value: []byte("resize")})

@@ -23,7 +23,7 @@ func api(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	db, err := kv.Open(kv.Options{Dir: dir, Fsync: kv.EverySecond})
+	db, err := kv.Open(kv.Options{Dir: dir, Fsync: kv.EverySecond}) //nolint:contextcheck // scripts end with the database
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func printAPI(times [][]float64) {
 // each returns the nanoseconds of a call, over all keys in turn for about a second.
 func each(keys []string, call func(key string) error) (float64, error) {
 	var failed error
-	result := testing.Benchmark(func(b *testing.B) {
+	result := testing.Benchmark(func(b *testing.B) { //nolint:thelper // it is the benchmark itself
 		for i := 0; b.Loop(); i++ {
 			if err := call(keys[i%len(keys)]); err != nil {
 				failed = err

@@ -152,7 +152,7 @@ func serveKV(ctx context.Context, a kvArgs, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := kv.Open(kv.Options{
+	db, err := kv.Open(kv.Options{ //nolint:contextcheck // scripts end with the database
 		Dir: a.settings["dir"], Settings: a.settings, Logger: log, OnShutdown: cancel,
 		Progress: func(p kv.Progress) {
 			log.Info("loading", "bytes", p.Loaded, "of", p.Total, "keys", p.Keys, "commands", p.Commands,

@@ -331,7 +331,7 @@ func configRewrite(c *engine.Client, _ [][]byte) {
 func setNotify(c *engine.Config, s string) error {
 	classes, ok := engine.ParseClasses(s)
 	if !ok {
-		return fmt.Errorf("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
+		return fmt.Errorf("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.") //nolint:staticcheck // Redis says it so
 	}
 	c.Notify = classes
 	return nil
@@ -370,19 +370,19 @@ func outputLimits(c *engine.Config) string {
 func setOutputLimits(c *engine.Config, s string) error {
 	fields := strings.Fields(s)
 	if len(fields) == 0 || len(fields)%4 != 0 {
-		return fmt.Errorf("Wrong number of arguments in buffer limit configuration.")
+		return fmt.Errorf("Wrong number of arguments in buffer limit configuration.") //nolint:staticcheck // Redis says it so
 	}
 	for i := 0; i < len(fields); i += 4 {
 		hard, ok := ParseMemory(fields[i+1])
 		if !ok {
-			return fmt.Errorf("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
+			return fmt.Errorf("Error in hard, soft or soft_seconds setting in buffer limit configuration.") //nolint:staticcheck // Redis says it so
 		}
 		switch strings.ToLower(fields[i]) {
 		case "pubsub":
 			c.PubSubOutputLimit = int(hard)
 		case "normal", "slave", "replica":
 		default:
-			return fmt.Errorf("Invalid client class specified in buffer limit configuration.")
+			return fmt.Errorf("Invalid client class specified in buffer limit configuration.") //nolint:staticcheck // Redis says it so
 		}
 	}
 	return nil

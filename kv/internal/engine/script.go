@@ -2,11 +2,11 @@ package engine
 
 import "github.com/zmsg/zmsg/kv/internal/table"
 
-// RunScript makes the client, which is an internal one, execute what a script of c calls: in c's database,
-// in its unit of the log, at its time, in RESP2, and never parked. Its output is the script's to take with
-// TakeReply.
-func (s *Client) RunScript(c *Client) {
-	s.script, s.db, s.Addr, s.proto, s.out = c, c.db, c.Addr, 2, s.out[:0]
+// RunScript makes the client, which is an internal one, execute what a script of another client calls: in
+// that one's database, in its unit of the log, at its time, in RESP2, and never parked. The output is the
+// script's to take with TakeReply.
+func (c *Client) RunScript(of *Client) {
+	c.script, c.db, c.Addr, c.proto, c.out = of, of.db, of.Addr, 2, c.out[:0]
 }
 
 // TakeReply returns the output and forgets it; it is valid until the client's next reply.

@@ -167,7 +167,7 @@ func appendMsgpackTable(dst []byte, t *lua.LTable, depth int) []byte {
 	return dst
 }
 
-var errMsgpack = errors.New("Bad data format in input.")
+var errMsgpack = errors.New("Bad data format in input.") //nolint:staticcheck // Redis says it so
 
 // nextMsgpack reads one value and returns what follows it.
 func nextMsgpack(l *lua.LState, b []byte, depth int) (lua.LValue, []byte, error) {
