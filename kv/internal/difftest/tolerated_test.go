@@ -56,7 +56,7 @@ var tolerated = []tolerance{
 	},
 	{
 		Commands: "SORT, SORT_RO", Same: sortTies,
-		Reason: "Elements of the same weight, or the same up to a zero byte, have no order, nor has a set that is not sorted; what SORT, ZUNIONSTORE and their like store over another value does not wake who waits for it in Redis; and Redis may take a range error of an earlier command for one of SORT.",
+		Reason: "Elements of the same weight, or the same up to a zero byte, have no order, nor has a set that is not sorted; what SORT, ZUNIONSTORE and their like store over another value does not wake who waits for it in Redis (what wakes several keys at once, SWAPDB, does so in any order); and Redis may take a range error of an earlier command for one of SORT.",
 	},
 	{
 		Commands: "OBJECT ENCODING", Same: encodings,

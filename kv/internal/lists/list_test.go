@@ -133,7 +133,7 @@ func change(t *rapid.T, l *List, model []string) []string {
 		if len(model) > 0 && rapid.Bool().Draw(t, "there") {
 			v = model[at]
 		}
-		return remove(t, l, model, v)
+		return removeFrom(t, l, model, v)
 	case "pack":
 		l.AppendPack(listpack.New().Append([]byte("p")).AppendInt(5))
 		l.AppendPack(listpack.New())
@@ -143,7 +143,7 @@ func change(t *rapid.T, l *List, model []string) []string {
 	return model
 }
 
-func remove(t *rapid.T, l *List, model []string, v string) []string {
+func removeFrom(t *rapid.T, l *List, model []string, v string) []string {
 	limit := rapid.SampledFrom([]int{1, 2, 10, 1 << 62}).Draw(t, "limit")
 	back := rapid.Bool().Draw(t, "from the back")
 	gone := 0

@@ -1,10 +1,7 @@
 package zsets
 
 import (
-	"errors"
-	"math"
 	"strconv"
-	"time"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
 )
@@ -126,7 +123,7 @@ func popBlocking(c *engine.Client, args [][]byte, p pop) {
 
 // await takes from the first of the keys that there is, now or before the time is over.
 func (p *pop) await(c *engine.Client, keys [][]byte, seconds []byte) {
-	timeout, ok := parseTimeout(c, seconds)
+	timeout, ok := c.ParseTimeout(seconds)
 	if !ok || p.first(c, keys) {
 		return
 	}
@@ -149,26 +146,6 @@ func (p *pop) await(c *engine.Client, keys [][]byte, seconds []byte) {
 		},
 		Expired: (*engine.Client).NullArray,
 	})
-}
-
-// parseTimeout reads a timeout in seconds, with a fraction; 0 is forever. Anything is rounded up to
-// milliseconds.
-func parseTimeout(c *engine.Client, text []byte) (time.Duration, bool) {
-	seconds, ok := ParseScore(text)
-	if long, err := strconv.ParseFloat(string(text), 64); !ok && math.IsInf(long, 0) && errors.Is(err, strconv.ErrRange) {
-		seconds, ok = long, true // Redis's floats are longer
-	}
-	if !ok {
-		c.Error("ERR timeout is not a float or out of range")
-		return 0, false
-	}
-	ms := math.Ceil(seconds * 1000)
-	// What has no place in 64 bits is negative there.
-	if ms < 0 || ms >= math.MaxInt64 {
-		c.Error("ERR timeout is negative")
-		return 0, false
-	}
-	return time.Duration(min(ms, float64(math.MaxInt64/int64(time.Millisecond)))) * time.Millisecond, true
 }
 
 func zmpop(c *engine.Client, args [][]byte) {
