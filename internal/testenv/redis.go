@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,9 +53,10 @@ func StartRedis(ctx context.Context, opts RedisOptions) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.args = append(command,
+	r.args = slices.Concat(command, []string{
 		"--port", r.port.String(), "--bind", loopback.String(), "--dir", r.dir,
-		"--save", "", "--appendonly", map[bool]string{true: "yes", false: "no"}[opts.AppendOnly])
+		"--save", "", "--appendonly", map[bool]string{true: "yes", false: "no"}[opts.AppendOnly],
+	})
 	if opts.ReplicaOf != "" {
 		host, port, err := net.SplitHostPort(opts.ReplicaOf)
 		if err != nil {
