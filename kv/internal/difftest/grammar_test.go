@@ -232,6 +232,8 @@ func harmful(c []string) bool {
 		return err == nil && n > low && n < high
 	}
 	switch strings.ToUpper(c[0]) {
+	case "CLIENT": // of other connections than there are
+		return len(c) > 3 && strings.EqualFold(c[2], "ID") && !slices.Contains(c, "999999")
 	case "SETRANGE":
 		return between(2, 100_000, 1<<29)
 	case "SETBIT":

@@ -97,7 +97,7 @@ func TestHyperLogLogs(t *testing.T) {
 	20 PFCOUNT ( key )+
 	10 PFMERGE ( key )+
 	5 SET key value
-	2 SETRANGE key index value
+	2 SETRANGE key index value ; PFCOUNT same ; DEL same
 	5 GETRANGE key 0 20
 	`)
 }
