@@ -76,7 +76,7 @@ func TestCloseDoesNotWaitWhileRedisAnswers(t *testing.T) {
 	settings := []string{rareFlush, "ZMSG_PERMISSION_TTL=30s"}
 	r := w.open(t, settings...)
 	other := w.open(t, settings...)
-	eventually(t, 20*time.Second, "both share the shards", func() bool { return len(other.owned(t)) > 0 && len(r.owned(t)) < allShards })
+	w.awaitEvenShares(t, time.Minute, r, other) // one that is handed over later is drained for that
 	const subjects = 100
 	for range subjects {
 		r.mustAdd(t, model.Counter{Subject: "post:" + newID().String(), Metric: "likes"}, 3, model.StoreDelayed)
