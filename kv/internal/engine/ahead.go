@@ -3,8 +3,6 @@ package engine
 import "github.com/zmsg/zmsg/kv/internal/resp"
 
 const (
-	// aheadOf is how many requests are looked at before they are executed.
-	aheadOf = 16
 	// aheadFrom is the number of keys from which on a look-up misses the caches.
 	aheadFrom = 1 << 14
 	// aheadBytes is what more than one request has at the least that asks for a key.
@@ -17,5 +15,7 @@ func (c *Client) lookAhead(in []byte) int {
 	if len(in) < aheadBytes || c.db.t.Len() < aheadFrom {
 		return len(in)
 	}
-	return max(1, resp.Peek(in, aheadOf, c.db.t.Prefetch))
+	keys, seen := resp.Peek(in, c.e.aheadKeys[:0])
+	c.db.t.Prefetch(keys)
+	return max(1, seen)
 }

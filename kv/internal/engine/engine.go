@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/zmsg/zmsg/kv/internal/table"
 )
 
 // Engine is one database: its keyspaces, its clients, and what they share.
@@ -48,6 +50,7 @@ type Engine struct {
 	rand       *mathrand.Rand
 	evictions  evictor
 	stats      Stats
+	aheadKeys  [table.MaxPrefetch][]byte // of lookAhead
 	onShutdown func(noSave bool)
 	interrupt  func()
 	stopping   atomic.Bool

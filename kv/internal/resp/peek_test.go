@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -24,9 +25,8 @@ func TestPeek(t *testing.T) {
 		{get + "*-1\r\n" + get, 1, len(get)},
 		{get + "*0\r\n" + get, 2, len(get) + 4 + len(get)},
 	} {
-		keys := ""
-		seen := Peek([]byte(c.in), 16, func(arg []byte) { keys += string(arg) })
-		equal(t, strings.Repeat("k", c.keys), keys, "%q", c.in)
+		keys, seen := Peek([]byte(c.in), make([][]byte, 0, 16))
+		equal(t, strings.Repeat("k", c.keys), string(bytes.Join(keys, nil)), "%q", c.in)
 		equal(t, c.seen, seen, "%q", c.in)
 	}
 }
@@ -34,8 +34,7 @@ func TestPeek(t *testing.T) {
 func FuzzPeek(f *testing.F) {
 	f.Add([]byte("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*1\r\n$4\r\nPING\r\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		var keys []string
-		seen := Peek(in, 16, func(arg []byte) { keys = append(keys, string(arg)) })
+		keys, seen := Peek(in, make([][]byte, 0, 16))
 		var p Parser
 		for at := 0; at < seen; {
 			args, n, err := p.Next(in[at:])
@@ -43,7 +42,7 @@ func FuzzPeek(f *testing.F) {
 				t.Fatalf("%q: %d, %v", in[at:], n, err)
 			}
 			if len(args) > 1 {
-				equal(t, string(args[1]), keys[0], fmt.Sprintf("%q", in))
+				equal(t, string(args[1]), string(keys[0]), fmt.Sprintf("%q", in))
 				keys = keys[1:]
 			}
 			at += n

@@ -43,11 +43,9 @@ func BenchmarkFind(b *testing.B) {
 		}
 	})
 	b.Run("prefetched", func(b *testing.B) {
-		for i := 0; i < b.N; i += 32 {
-			batch := keys[i%(len(keys)-32):][:32]
-			for _, k := range batch {
-				tab.Prefetch(k)
-			}
+		for i := 0; i < b.N; i += MaxPrefetch {
+			batch := keys[i%(len(keys)-MaxPrefetch):][:MaxPrefetch]
+			tab.Prefetch(batch)
 			for _, k := range batch {
 				if tab.Find(k) == nil {
 					b.Fatal("lost")

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math/bits"
 	"math/rand/v2"
+	"unsafe"
 )
 
 const (
@@ -100,19 +101,40 @@ func (s *segment) random(r *rand.Rand) *Entry {
 	}
 }
 
-// Prefetch reads what Find will read, without waiting for it, so that the memory is in the caches by then.
-// To call it for a number of keys first and Find for each afterwards takes less time than Find alone.
-func (t *Table) Prefetch(key []byte) {
-	h := hash(key)
-	s := t.segment(h)
-	i := s.home(h)
-	x := binary.LittleEndian.Uint64(s.tags[i:]) ^ lows*uint64(tagOf(h))
-	// Without a branch on what is not there yet: the processor would wait for it when it has guessed wrong.
-	i += bits.TrailingZeros64((x-lows)&^x&highs) / 8
-	if i >= len(s.slots) {
-		i -= len(s.slots)
+// MaxPrefetch is how many keys Prefetch reads for at most.
+const MaxPrefetch = 16
+
+// Prefetch reads what Find will read for the first keys, so that the memory is in the caches by then: that and
+// Find for each afterwards take less time than Find alone. It goes step by step, each step for all keys, in
+// loops so short that the processor waits for the memory of all of them at once.
+func (t *Table) Prefetch(keys [][]byte) {
+	var probes [MaxPrefetch]struct {
+		h uint64
+		s *segment
+		i int
 	}
-	if e := s.slots[i]; e != nil {
-		t.touch ^= e.klen
+	keys = keys[:min(len(keys), MaxPrefetch)]
+	for k, key := range keys {
+		h := hash(key)
+		probes[k].h, probes[k].s = h, t.segment(h)
 	}
+	var slots uintptr
+	for k := range probes[:len(keys)] {
+		p := &probes[k]
+		p.i = p.s.home(p.h)
+		slots ^= uintptr(unsafe.Pointer(p.s.slots[p.i]))
+		// Without a branch on what is not there yet: the processor would wait for it when it has guessed wrong.
+		x := binary.LittleEndian.Uint64(p.s.tags[p.i:]) ^ lows*uint64(tagOf(p.h))
+		if p.i += bits.TrailingZeros64((x-lows)&^x&highs) / 8; p.i >= len(p.s.slots) {
+			p.i -= len(p.s.slots)
+		}
+	}
+	var lengths uint32
+	for k := range probes[:len(keys)] {
+		p := &probes[k]
+		if e := p.s.slots[p.i]; e != nil {
+			lengths ^= e.klen
+		}
+	}
+	t.touch = lengths ^ uint32(slots)
 }

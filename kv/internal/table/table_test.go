@@ -386,7 +386,7 @@ func TestPrefetchChangesNothing(t *testing.T) {
 		tab.Put(number(i), nil, 0)
 	}
 	for i := range 6000 {
-		tab.Prefetch(number(i))
+		tab.Prefetch([][]byte{number(i), number(i + 1)})
 		if (tab.Find(number(i)) != nil) != (i < 5000) {
 			t.Fatal(i)
 		}
