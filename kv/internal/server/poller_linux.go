@@ -273,6 +273,7 @@ func (p *poller) shut() {
 		_ = unix.Close(fd)
 	}
 	_ = unix.Close(p.epoll)
+	p.spinner.close()
 	p.s.report()
 }
 

@@ -1,7 +1,10 @@
 package server
 
 import (
+	"bytes"
+	"errors"
 	"runtime"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,8 +14,9 @@ const (
 	maxMisses = 4   // in a row, after which spinning pauses
 	maxPause  = 512 // sleeps that a pause lasts at most
 	crowdTime = 10  // ticks that a crowd is avoided
-	// manyPreemptions is how many there are in one tick, from which on others want the processor.
-	manyPreemptions = 8
+	// patience is the share of the time, 1/patience, that the thread may wait for a processor before it
+	// takes others to want it. On idle processors it waits for interrupts alone, some hundredths.
+	patience = 6
 )
 
 // spinner says how often to look for work again before sleeping. Spinning is for processors that would
@@ -25,15 +29,16 @@ type spinner struct {
 	tried   bool
 	crowded int // ticks
 
-	preempted int64
-	others    time.Duration
+	stats  int           // a descriptor of the kernel's account of the thread; -1 until it is needed
+	waited time.Duration // for a processor
+	others time.Duration // that other threads of the process have run
 }
 
 func newSpinner(limit int) spinner {
 	if limit < 0 || runtime.NumCPU() == 1 || runtime.GOMAXPROCS(0) == 1 {
-		return spinner{}
+		return spinner{stats: -1}
 	}
-	return spinner{limit: limit}
+	return spinner{limit: limit, stats: -1}
 }
 
 // rounds is how often to look before sleeping this time.
@@ -65,23 +70,56 @@ func (s *spinner) found(work bool) {
 	}
 }
 
-// look finds out whether somebody else wants the processor: whether this thread was preempted a lot in the
-// time since the last look, or other threads of the process used half a processor.
+// look finds out whether somebody else wants the processor: whether this thread had to wait for one in the time
+// since the last look, or other threads of the process used half of one. It is called in the same thread
+// always. Where the kernel keeps no account, there is no spinning.
 func (s *spinner) look(passed time.Duration) {
 	if s.limit == 0 {
 		return
 	}
+	waited, err := s.wait()
 	var thread, process unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_THREAD, &thread) != nil || unix.Getrusage(unix.RUSAGE_SELF, &process) != nil {
+	err = errors.Join(err, unix.Getrusage(unix.RUSAGE_THREAD, &thread), unix.Getrusage(unix.RUSAGE_SELF, &process))
+	if err != nil {
+		s.limit = 0
 		return
 	}
 	others := cpu(&process) - cpu(&thread)
-	crowd := thread.Nivcsw-s.preempted > manyPreemptions || others-s.others > passed/2
-	s.preempted, s.others = thread.Nivcsw, others
+	crowd := waited-s.waited > passed/patience || others-s.others > passed/2
+	s.waited, s.others = waited, others
 	if crowd {
 		s.crowded = crowdTime
 	} else if s.crowded > 0 {
 		s.crowded--
+	}
+}
+
+// wait returns how long the thread has been ready to run without a processor, in all. See "schedstats" in the
+// kernel's documentation of its scheduler: time on the processor, time waiting for it, number of slices.
+func (s *spinner) wait() (time.Duration, error) {
+	if s.stats < 0 {
+		fd, err := unix.Open("/proc/thread-self/schedstat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return 0, err
+		}
+		s.stats = fd
+	}
+	var b [64]byte
+	n, err := unix.Pread(s.stats, b[:], 0)
+	if err != nil {
+		return 0, err
+	}
+	fields := bytes.Fields(b[:n])
+	if len(fields) < 2 {
+		return 0, errors.ErrUnsupported
+	}
+	ns, err := strconv.ParseInt(string(fields[1]), 10, 64)
+	return time.Duration(ns), err
+}
+
+func (s *spinner) close() {
+	if s.stats >= 0 {
+		_ = unix.Close(s.stats)
 	}
 }
 
