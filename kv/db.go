@@ -49,14 +49,19 @@ func Open(o Options) (*DB, error) {
 	}
 	e := engine.New(config)
 	register(e)
-	if o.OnShutdown != nil {
-		e.OnShutdown(func(bool) { o.OnShutdown() })
-	}
 	db := &DB{engine: e, space: e.Keyspace(0), server: server.New(e, server.Options{}), closed: new(atomic.Bool)}
 	if o.Dir != "" {
 		if db.store, err = persist.Open(vfs.OS{}, e, persist.Options{Progress: o.Progress, Logger: o.Logger}); err != nil {
 			return nil, err
 		}
+	}
+	if o.OnShutdown != nil {
+		e.OnShutdown(func(last engine.LastSnapshot) {
+			if db.store != nil {
+				db.store.Last(last)
+			}
+			o.OnShutdown()
+		})
 	}
 	e.Start()
 	return db, nil

@@ -46,6 +46,41 @@ func TestDataOutlivesTheProcess(t *testing.T) {
 	}
 }
 
+// SHUTDOWN asks the program to end, which then closes the database; its option says whether there is a last
+// snapshot.
+func TestShutdownSavesAsAsked(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		points, option string
+		saved          bool
+	}{
+		{"", "", false},
+		{"", "SAVE", true},
+		{"3600 1", "", true},
+		{"3600 1", "NOSAVE", false},
+	} {
+		t.Run(c.points+" "+c.option, func(t *testing.T) {
+			t.Parallel()
+			asked := make(chan struct{}, 1)
+			dir := t.TempDir()
+			db := mustOpen(t, kv.Options{
+				Dir: dir, NoLog: true, Settings: map[string]string{"save": c.points}, OnShutdown: func() { asked <- struct{}{} },
+			})
+			must(t, db.SetString("k", "v"))
+			conn, err := db.Dial()
+			must(t, err)
+			_, err = conn.Write([]byte("SHUTDOWN " + c.option + "\r\n"))
+			must(t, err)
+			<-asked
+			must(t, conn.Close())
+			must(t, db.Close())
+			if _, err := os.Stat(filepath.Join(dir, "dump.rdb")); (err == nil) != c.saved {
+				t.Errorf("dump.rdb: %v, want it: %v", err, c.saved)
+			}
+		})
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -145,7 +180,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"nonsense":         {Settings: map[string]string{"nonsense": "1"}},
 		"MaxMemory":        {MaxMemory: -1},
 	} {
-		if _, err := kv.Open(o); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := kv.Open(o); !errors.Is(err, kv.ErrInvalidOption) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -15,6 +15,8 @@ var (
 	ErrClosed = errors.New("kv: the database is closed")
 	// ErrOutOfMemory says that MaxMemory is reached and nothing may be evicted.
 	ErrOutOfMemory = errors.New("kv: out of memory")
+	// ErrInvalidOption says that one of the Options, or one of the Settings, has no such value.
+	ErrInvalidOption = errors.New("kv: invalid option")
 	// ErrNotSaved says that the write cannot be kept: the disk is full or has failed. Its outcome is unknown.
 	ErrNotSaved = errors.New("kv: the log cannot be written")
 )

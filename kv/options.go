@@ -67,11 +67,11 @@ func (o Options) config() (*engine.Config, error) {
 	maps.Copy(settings, o.Settings)
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if err := admin.Set(c, name, settings[name]); err != nil {
-			return nil, fmt.Errorf("kv: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrInvalidOption, err)
 		}
 	}
 	if c.MaxMemory < 0 {
-		return nil, fmt.Errorf("kv: MaxMemory is %d, below 0", c.MaxMemory)
+		return nil, fmt.Errorf("%w: MaxMemory is %d, below 0", ErrInvalidOption, c.MaxMemory)
 	}
 	return c, nil
 }

@@ -163,6 +163,9 @@ func serveKV(ctx context.Context, a kvArgs, log *slog.Logger) (err error) {
 		for _, ln := range listeners {
 			_ = ln.Close()
 		}
+		if errors.Is(err, kv.ErrInvalidOption) {
+			return usageError{err}
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()

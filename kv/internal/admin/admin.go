@@ -174,19 +174,21 @@ func monitor(c *engine.Client, _ [][]byte) {
 
 // shutdown asks the process that runs the engine to stop. It replies only if that cannot be.
 func shutdown(c *engine.Client, args [][]byte) {
-	noSave := false
+	last := engine.SnapshotIfDue
 	for _, a := range args[1:] {
 		switch {
 		case engine.EqualFold(a, "NOSAVE"):
-			noSave = true
-		case engine.EqualFold(a, "SAVE"), engine.EqualFold(a, "NOW"), engine.EqualFold(a, "FORCE"):
+			last = engine.SnapshotNever
+		case engine.EqualFold(a, "SAVE"):
+			last = engine.SnapshotAlways
+		case engine.EqualFold(a, "NOW"), engine.EqualFold(a, "FORCE"):
 		default:
 			c.Error(engine.ErrSyntax)
 			return
 		}
 	}
 	e := c.Engine()
-	if !e.Shutdown(noSave) {
+	if !e.Shutdown(last) {
 		c.Error("ERR Errors trying to SHUTDOWN. This database is part of a program: end that.")
 		return
 	}

@@ -70,6 +70,7 @@ func infoServer(e *engine.Engine) []engine.Field {
 		{Name: "arch_bits", Value: "64"},
 		{Name: "go_version", Value: runtime.Version()},
 		integerField("process_id", os.Getpid()),
+		integerField("tcp_port", e.Port()),
 		{Name: "run_id", Value: e.RunID()},
 		integerField("server_time_usec", time.Now().UnixMicro()),
 		integerField("uptime_in_seconds", int64(up.Seconds())),

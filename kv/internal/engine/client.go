@@ -74,7 +74,7 @@ func (e *Engine) NewClient(f Front) *Client {
 }
 
 // Internal returns a client of the engine's own: it is never asked for a password, is not listed, and
-// never parks.
+// never parks. Needs the lock.
 func (e *Engine) Internal() *Client {
 	c := e.newClient()
 	c.internal, c.Authenticated, c.noBlock = true, true, true

@@ -111,12 +111,25 @@ func (e *Engine) refusal(c *Client, cmd *Command) string {
 		}
 	}
 	if cmd.Flags&(Write|MayReplicate) != 0 || cmd.Name == "exec" && c.tx != nil && c.tx.writes {
-		if e.journal != nil && e.journal.Err() != nil {
-			return "MISCONF " + e.journal.Err().Error()
+		if why := e.Unsafe(); why != "" {
+			return why
 		}
 		if cmd.Flags&Write != 0 || cmd.Name == "exec" {
 			return e.WithoutReplicas()
 		}
+	}
+	return ""
+}
+
+// Unsafe says why nothing may be written because it could not be kept; or "".
+func (e *Engine) Unsafe() string {
+	switch {
+	case e.loading:
+		return ""
+	case e.journal != nil && e.journal.Err() != nil:
+		return "MISCONF " + e.journal.Err().Error()
+	case e.saveFailed && e.config.StopWritesOnBGSave && len(e.config.SavePoints) > 0:
+		return errSaveFailed
 	}
 	return ""
 }

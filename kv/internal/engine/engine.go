@@ -30,6 +30,8 @@ type Engine struct {
 	dirty   int64 // changes since the start; each write command adds at least one
 	saved   int64 // dirty at the last snapshot
 	savedAt time.Time
+	// saveFailed: the last snapshot could not be written.
+	saveFailed bool
 
 	now      int64  // unix ms, of the command that runs; 0 until it asks
 	lruClock uint32 // seconds, 24 bits
@@ -51,8 +53,9 @@ type Engine struct {
 	evictions  evictor
 	stats      Stats
 	aheadKeys  [table.MaxPrefetch][]byte // of lookAhead
-	onShutdown func(noSave bool)
+	onShutdown func(LastSnapshot)
 	interrupt  func()
+	port       atomic.Int32
 	stopping   atomic.Bool
 
 	runID   string

@@ -67,6 +67,15 @@ func (e *Engine) Persistence() Persistence { return e.persist }
 // MarkSaved notes that a snapshot, which has been written at a time, has all changes up to dirty.
 func (e *Engine) MarkSaved(dirty int64, at time.Time) { e.saved, e.savedAt = dirty, at }
 
+// SaveFailed notes whether the last snapshot could not be written: with save points that refuses writes, as
+// stop-writes-on-bgsave-error says. Needs the lock.
+func (e *Engine) SaveFailed(failed bool) { e.saveFailed = failed }
+
+const errSaveFailed = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. " +
+	"Commands that may modify the data set are disabled, because this instance is configured to report errors during " +
+	"writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details " +
+	"about the RDB error."
+
 // LastSave is when the last snapshot was written, or the start.
 func (e *Engine) LastSave() time.Time { return e.savedAt }
 

@@ -5,17 +5,33 @@ import (
 	"crypto/subtle"
 )
 
+// LastSnapshot says whether a snapshot is written before the program stops.
+type LastSnapshot int8
+
+// What SHUTDOWN may ask for.
+const (
+	SnapshotIfDue  LastSnapshot = iota // if there are save points and changes
+	SnapshotAlways                     // SHUTDOWN SAVE
+	SnapshotNever                      // SHUTDOWN NOSAVE
+)
+
 // OnShutdown sets what SHUTDOWN calls, under the lock: it must not block. Without, SHUTDOWN is refused.
-func (e *Engine) OnShutdown(f func(noSave bool)) { e.onShutdown = f }
+func (e *Engine) OnShutdown(f func(LastSnapshot)) { e.onShutdown = f }
 
 // Shutdown asks the program to stop, and reports whether it can be asked.
-func (e *Engine) Shutdown(noSave bool) bool {
+func (e *Engine) Shutdown(last LastSnapshot) bool {
 	if e.onShutdown == nil {
 		return false
 	}
-	e.onShutdown(noSave)
+	e.onShutdown(last)
 	return true
 }
+
+// SetPort notes the TCP port that the engine is served on, for INFO; the first one counts.
+func (e *Engine) SetPort(port int) { e.port.CompareAndSwap(0, int32(port)) }
+
+// Port returns the TCP port that the engine is served on; 0 is none.
+func (e *Engine) Port() int { return int(e.port.Load()) }
 
 // OnStop sets what Stop calls to end a command that may run for long.
 func (e *Engine) OnStop(f func()) { e.interrupt = f }

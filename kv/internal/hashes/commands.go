@@ -301,6 +301,7 @@ func randomFields(c *engine.Client, args [][]byte) {
 	if h == none {
 		n = 0
 	}
+	from := c.Later()
 	if values && c.Proto() == 2 {
 		c.Array(int(2 * n))
 	} else {
@@ -310,5 +311,5 @@ func randomFields(c *engine.Client, args [][]byte) {
 		h.Sample(c.Engine().Rand(), int(n), row)
 		return
 	}
-	scan.Repeat(c, n, scan.LongestReply, func() { row(h.Random(c.Engine().Rand())) })
+	scan.Repeat(c, from, n, scan.LongestReply, func() { row(h.Random(c.Engine().Rand())) })
 }

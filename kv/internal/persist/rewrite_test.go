@@ -294,6 +294,12 @@ func TestSavePoints(t *testing.T) {
 		if d.field("rdb_last_bgsave_status") != "err" {
 			t.Error("saved on a full disk")
 		}
+		if reply, _ := d.do("SET f 1"); !strings.HasPrefix(reply, "-MISCONF Redis is configured to save RDB snapshots") {
+			t.Errorf("a write after a failed snapshot: %s", reply)
+		}
+		d.locked(func() { d.e.Config().StopWritesOnBGSave = false })
+		d.must("GET e", "SET f 0")
+		d.locked(func() { d.e.Config().StopWritesOnBGSave = true })
 		m.SetSpace(-1)
 		<-time.After(6 * time.Second)
 		saves(3)

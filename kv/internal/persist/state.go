@@ -39,6 +39,7 @@ type state struct {
 	rewriteBase int64 // bytes of the log after the last rewrite, or at the start
 
 	closed bool
+	last   engine.LastSnapshot
 
 	loader          *loader // while loading
 	loaded, expired int64

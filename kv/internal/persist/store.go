@@ -194,7 +194,7 @@ func (s *Store) Close() error {
 	s.now = idle // what has been begun since is not done any more
 	log := s.journal.log
 	var err error
-	if len(s.e.Config().SavePoints) > 0 && s.e.Unsaved() > 0 {
+	if s.last == engine.SnapshotAlways || s.last == engine.SnapshotIfDue && len(s.e.Config().SavePoints) > 0 && s.e.Unsaved() > 0 {
 		err = s.Save()
 	}
 	s.e.Unlock()
@@ -203,6 +203,9 @@ func (s *Store) Close() error {
 	}
 	return errors.Join(err, s.lock.Close())
 }
+
+// Last says whether Close writes a snapshot. Needs the engine's lock.
+func (s *Store) Last(l engine.LastSnapshot) { s.last = l }
 
 // makeDir creates a directory, durably.
 func (s *Store) makeDir(name string) error {

@@ -107,7 +107,7 @@ func (s *Store) done(j job, err error, took time.Duration) {
 	s.e.Lock()
 	s.now, s.cancel = idle, nil
 	if j == saving {
-		s.saveOK, s.saveTook = err == nil, took
+		s.saved(err, took)
 	} else {
 		name = "rewrite of the log"
 		s.rewriteOK, s.rewriteTook = err == nil, took
@@ -156,6 +156,15 @@ func (s *Store) save(ctx context.Context) error {
 	return err
 }
 
+// saved notes how a snapshot has ended. It needs the lock.
+func (s *Store) saved(err error, took time.Duration) {
+	if !errors.Is(err, context.Canceled) {
+		s.saveOK = err == nil
+	}
+	s.saveTook = took
+	s.e.SaveFailed(!s.saveOK)
+}
+
 func (s *Store) writeDump(image image) error {
 	return s.replace(s.dir, filepath.Base(s.dump), func(f io.Writer) error {
 		_, err := image.write(f, false)
@@ -175,7 +184,7 @@ func (s *Store) Save() error {
 	}
 	began := time.Now()
 	err := s.writeDump(image{Snapshot: snap, ctx: context.Background(), config: *s.e.Config(), memory: int64(s.e.Memory())})
-	s.saveOK, s.saveTook = err == nil, time.Since(began)
+	s.saved(err, time.Since(began))
 	if err != nil {
 		s.log.Error("snapshot failed", "error", err)
 		return err

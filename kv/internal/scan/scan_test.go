@@ -23,17 +23,19 @@ func TestParseCursor(t *testing.T) {
 	}
 }
 
-// A count beyond all memory ends with the connection, not with the process.
+// A count beyond all memory is an error.
 func TestRepeatIsBounded(t *testing.T) {
 	t.Parallel()
 	e := engine.New(engine.Defaults())
 	t.Cleanup(e.Close)
 	var calls int
 	e.Register(&engine.Command{Name: "many", Arity: 1, Run: func(c *engine.Client, _ [][]byte) {
-		Repeat(c, 10, 100, func() { calls++; c.Bulk(make([]byte, 10)) })
-		if calls != 6 || !c.Closing() {
-			t.Errorf("%d calls, closing %v", calls, c.Closing())
-		}
+		from := c.Later()
+		c.Array(10)
+		Repeat(c, from, 10, 100, func() { calls++; c.Bulk(make([]byte, 10)) })
 	}})
-	e.Do(e.NewClient(engine.Front{}), [][]byte{[]byte("MANY")}, nil)
+	reply := e.Do(e.NewClient(engine.Front{}), [][]byte{[]byte("MANY")}, nil)
+	if calls != 6 || string(reply) != "-ERR value is out of range, the reply would be too long\r\n" {
+		t.Errorf("%d calls, replied %q", calls, reply)
+	}
 }

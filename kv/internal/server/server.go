@@ -82,6 +82,9 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.joined.Add(1)
 	s.mu.Unlock()
 	defer s.joined.Done()
+	if tcp, ok := ln.Addr().(*net.TCPAddr); ok {
+		s.e.SetPort(tcp.Port)
+	}
 
 	if !s.o.Portable {
 		if p, err := s.poller(ln); err != nil {

@@ -129,7 +129,8 @@ func randomMembers(c *engine.Client, args [][]byte) {
 		c.Array(n)
 		s.Sample(r, n, c.Bulk)
 	default:
+		from := c.Later()
 		c.Array(int(-count))
-		scan.Repeat(c, -count, scan.LongestReply, func() { c.Bulk(s.Random(r)) })
+		scan.Repeat(c, from, -count, scan.LongestReply, func() { c.Bulk(s.Random(r)) })
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
+	"github.com/zmsg/zmsg/kv/internal/scan"
 )
 
 func zrandmember(c *engine.Client, args [][]byte) {
@@ -47,11 +48,12 @@ func randomMembers(c *engine.Client, args [][]byte) {
 	case z == nil || count == 0:
 		c.Array(0)
 	case count < 0:
+		from := c.Later()
 		replyLen(c, int(-count), scores)
-		for ; count < 0; count++ {
+		scan.Repeat(c, from, -count, scan.LongestReply, func() {
 			member, score := z.Random(c.Engine().Rand())
 			replyMember(c, member, score, scores)
-		}
+		})
 	case count >= int64(z.Len()):
 		replyLen(c, z.Len(), scores)
 		for member, score := range z.Descend(0, z.Len()) {
