@@ -35,6 +35,7 @@ var Commands = []*engine.Command{
 	{Name: "client", Arity: -2, Sub: clientSubs},
 	{Name: "config", Arity: -2, Sub: configSubs},
 	{Name: "memory", Arity: -2, Sub: memorySubs},
+	{Name: "slowlog", Arity: -2, Sub: slowSubs},
 	{Name: "debug", Arity: -2, Flags: always | engine.NoScript | engine.Admin, Run: debugCommand},
 	{Name: "save", Arity: 1, Flags: engine.NoScript | engine.Admin | engine.NoMulti, Run: save},
 	{Name: "bgsave", Arity: -1, Flags: engine.NoScript | engine.Admin, Run: bgsave},

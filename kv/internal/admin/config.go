@@ -112,6 +112,22 @@ func seconds(name string, field func(*engine.Config) *time.Duration, unit time.D
 	}
 }
 
+// microseconds is for a duration, or none at -1.
+func microseconds(name string, field func(*engine.Config) *time.Duration) param {
+	return param{
+		name,
+		func(c *engine.Config) string { return strconv.FormatInt(int64(*field(c)/time.Microsecond), 10) },
+		func(c *engine.Config, s string) error {
+			var n int64
+			if err := number(name, -1, anySize, func(*engine.Config) *int64 { return &n }).set(c, s); err != nil {
+				return err
+			}
+			*field(c) = time.Duration(min(n, math.MaxInt64/1000)) * time.Microsecond
+			return nil
+		},
+	}
+}
+
 func yesNo(name string, field func(*engine.Config) *bool) param {
 	return param{
 		name,
@@ -213,6 +229,8 @@ var params = func() []param {
 		yesNo("rdbcompression", func(c *engine.Config) *bool { return &c.RDBCompression }),
 		fixed(yesNo("rdbchecksum", func(c *engine.Config) *bool { return &c.RDBChecksum })),
 		yesNo("stop-writes-on-bgsave-error", func(c *engine.Config) *bool { return &c.StopWritesOnBGSave }),
+		microseconds("slowlog-log-slower-than", func(c *engine.Config) *time.Duration { return &c.SlowerThan }),
+		number("slowlog-max-len", 0, anySize, func(c *engine.Config) *int { return &c.SlowMaxLen }),
 		number("min-replicas-to-write", 0, 1<<31, func(c *engine.Config) *int { return &c.MinReplicas }),
 		number("min-slaves-to-write", 0, 1<<31, func(c *engine.Config) *int { return &c.MinReplicas }),
 		{"save", savePoints, setSavePoints},

@@ -20,7 +20,7 @@ const (
 	Blocking                         // may park its client
 	Loading                          // allowed while the data is being loaded
 	Stale                            // allowed on stale replicas; told by COMMAND only
-	Fast                             // O(1) or O(log n); told by COMMAND only
+	Fast                             // O(1) or O(log n)
 	NoAuth                           // needs no password
 	NoMulti                          // refused between MULTI and EXEC
 	Immediate                        // runs at once between MULTI and EXEC, as EXEC itself does

@@ -35,6 +35,9 @@ type Config struct {
 
 	ScriptTimeLimit time.Duration // after which other clients are told BUSY
 
+	SlowerThan time.Duration // commands that take longer are in the slow log; negative is none
+	SlowMaxLen int           // entries of the slow log
+
 	AppendOnly         bool
 	AppendFsync        string // always, everysec, no
 	RewritePercentage  int    // growth of the log after which it is rewritten; 0 is never
@@ -67,7 +70,8 @@ func Defaults() *Config {
 		SetMaxIntsetEntries: 512, ListMaxListpackSize: -2,
 		StreamNodeMaxBytes: 4096, StreamNodeMaxEntries: 100, HLLSparseMaxBytes: 3000,
 		ScriptTimeLimit: 5 * time.Second,
-		AppendFsync:     "everysec", RewritePercentage: 100, RewriteMinSize: 64 << 20,
+		SlowerThan:      10 * time.Millisecond, SlowMaxLen: 128,
+		AppendFsync: "everysec", RewritePercentage: 100, RewriteMinSize: 64 << 20,
 		RDBCompression: true, RDBChecksum: true,
 		Dir: ".", DBFilename: "dump.rdb", AppendDirname: "appendonlydir", AppendFilename: "appendonly.aof",
 		LoadTruncated: true, StopWritesOnBGSave: true,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // execute runs one request of a connection: checks, then the command, or its place in the transaction.
@@ -170,7 +171,13 @@ func (e *Engine) run(c *Client, cmd *Command, args [][]byte) {
 	if len(e.monitor) > 0 && cmd.Flags&(SkipMonitor|Admin) == 0 {
 		e.tellMonitors(c, args)
 	}
-	cmd.Run(c, args)
+	if e.timed(c, cmd) {
+		began := time.Now()
+		cmd.Run(c, args)
+		e.took(c, cmd, args, time.Since(began))
+	} else {
+		cmd.Run(c, args)
+	}
 	if c.failed {
 		cmd.failures++
 	}

@@ -52,6 +52,7 @@ type Engine struct {
 	rand       *mathrand.Rand
 	evictions  evictor
 	stats      Stats
+	slow       slowLog
 	aheadKeys  [table.MaxPrefetch][]byte // of lookAhead
 	onShutdown func(LastSnapshot)
 	interrupt  func()
