@@ -30,8 +30,8 @@ func main() {
 	flag.StringVar(&s.bin, "bin", "bin/zmsg", "the zmsg binary")
 	flag.IntVar(&s.rounds, "rounds", 5, "rounds that count, after one to warm up")
 	flag.IntVar(&s.requests, "requests", 200_000, "requests of each measurement without pipelining; four times as many with")
-	flag.IntVar(&s.keys, "keys", 1_000_000, "keys and elements where memory and loading are measured")
-	flag.StringVar(&s.only, "only", "", "one part alone: throughput, api, memory or load")
+	flag.IntVar(&s.keys, "keys", 1_000_000, "keys, elements and rounds where memory, loading and growth are measured")
+	flag.StringVar(&s.only, "only", "", "one part alone: throughput, api, memory, load or growth")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, s)
@@ -47,7 +47,7 @@ func run(ctx context.Context, s settings) error {
 		name string
 		run  func(context.Context, settings) error
 	}{
-		{"throughput", throughput}, {"api", api}, {"memory", memory}, {"load", load},
+		{"throughput", throughput}, {"api", api}, {"memory", memory}, {"load", load}, {"growth", growth},
 	} {
 		if s.only != "" && s.only != part.name {
 			continue
