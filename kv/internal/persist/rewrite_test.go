@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -310,6 +311,35 @@ func TestSavePoints(t *testing.T) {
 		}
 		if got := open(t, m, config).state(); got != want {
 			t.Errorf("reopened with %s, want %s", got, want)
+		}
+	})
+}
+
+// That writes are refused, and that they are not any more, is logged once each.
+func TestRefusalIsLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := vfs.NewMem()
+		var out strings.Builder
+		d, err := tryOpen(t, m, configured("/data"), persist.Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.SetSpace(0)
+		if _, err := d.do("SET a 1"); err == nil {
+			t.Error("written to a full disk")
+		}
+		<-time.After(3 * time.Second)
+		m.SetSpace(-1)
+		<-time.After(3 * time.Second)
+		d.must("SET a 2")
+		if err := d.s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for text, want := range map[string]int{`level=ERROR msg="writes are refused" error="Errors writing to the AOF file: No space left on device"`: 1, "writes are accepted again": 1} {
+			if got := strings.Count(out.String(), text); got != want {
+				t.Errorf("%s: %d times in\n%s", text, got, out.String())
+			}
 		}
 	})
 }

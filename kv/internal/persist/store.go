@@ -58,6 +58,8 @@ type Store struct {
 	// manifest is what is in the directory; only the worker uses it after Open.
 	manifest *aof.Manifest
 
+	refused string // why writes are refused, as was logged last; only the worker uses it
+
 	stop   context.CancelFunc
 	kick   chan struct{}
 	joined sync.WaitGroup

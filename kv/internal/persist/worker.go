@@ -41,7 +41,29 @@ func (s *Store) work(ctx context.Context) {
 			s.e.Lock()
 			s.journal.follow() // if nothing has been appended since it changed
 			s.e.Unlock()
+			s.tellRefusal()
 		}
+	}
+}
+
+// tellRefusal logs when writes begin to be refused because the log cannot be written, and when that ends.
+// The worker alone calls it.
+func (s *Store) tellRefusal() {
+	s.e.Lock()
+	var err error
+	if log := s.journal.log; log != nil {
+		err = log.Err()
+	}
+	s.e.Unlock()
+	switch {
+	case err != nil && s.refused == "":
+		s.log.Error("writes are refused", "error", err)
+	case err == nil && s.refused != "":
+		s.log.Info("writes are accepted again")
+	}
+	s.refused = ""
+	if err != nil {
+		s.refused = err.Error()
 	}
 }
 
