@@ -3,6 +3,7 @@ package persist
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -152,12 +153,13 @@ func (s *Store) chainSize(m *aof.Manifest) (base, incrs int64) {
 	return base, incrs
 }
 
-// readManifest reads the manifest; without one it returns nil.
+// readManifest reads the manifest; without one it returns nil. That there is none though there is something
+// in a log is damage: what a manifest does not list yet is empty.
 func readManifest(fsys vfs.FS, logDir, prefix string) (*aof.Manifest, error) {
 	name := filepath.Join(logDir, aof.ManifestName(prefix))
 	f, err := fsys.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, unlisted(fsys, logDir, prefix)
 	}
 	if err != nil {
 		return nil, err
@@ -172,6 +174,28 @@ func readManifest(fsys vfs.FS, logDir, prefix string) (*aof.Manifest, error) {
 		return nil, &aof.Error{File: name, Kind: err}
 	}
 	return m, nil
+}
+
+// unlisted returns an error if there is a log that has been written to.
+func unlisted(fsys vfs.FS, logDir, prefix string) error {
+	names, err := fsys.List(logDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, prefix+".") || !strings.HasSuffix(name, ".incr.aof") {
+			continue
+		}
+		name = filepath.Join(logDir, name)
+		if size, err := fsys.Size(name); err != nil || size > 0 {
+			return errors.Join(err, fmt.Errorf("%s is a part of a log, but %s, which lists its parts, is not there: "+
+				"put it back, or move the files away to begin anew", name, filepath.Join(logDir, aof.ManifestName(prefix))))
+		}
+	}
+	return nil
 }
 
 // isRDB reports whether a file starts as snapshots do.

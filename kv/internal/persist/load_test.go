@@ -139,6 +139,16 @@ func TestDamageIsRefused(t *testing.T) {
 			}
 		})
 	}
+	t.Run("missing manifest", func(t *testing.T) {
+		t.Parallel()
+		m, _ := closed(t, "SET x 1")
+		if err := m.Remove(manifest); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tryOpen(t, m, configured("/data"), persist.Options{}); err == nil || !strings.Contains(err.Error(), manifest) {
+			t.Errorf("Open = %v", err)
+		}
+	})
 	t.Run("missing file", func(t *testing.T) {
 		t.Parallel()
 		m, _ := closed(t)
