@@ -19,7 +19,10 @@ type FileReport = persist.Report
 func Check(dir string, fix bool) ([]FileReport, error) {
 	c := engine.Defaults()
 	c.Dir, c.AppendOnly = dir, true
-	reports, err := persist.Check(vfs.OS{}, c, fix)
+	e := engine.New(c)
+	defer e.Close()
+	register(e)
+	reports, err := persist.Check(vfs.OS{}, e, fix)
 	if err != nil {
 		return reports, fmt.Errorf("kv: %w", err)
 	}

@@ -56,11 +56,14 @@ func Open(o Options) (*DB, error) {
 		}
 	}
 	if o.OnShutdown != nil {
-		e.OnShutdown(func(last engine.LastSnapshot) {
+		e.OnShutdown(func(last engine.LastSnapshot, force bool) error {
 			if db.store != nil {
-				db.store.Last(last)
+				if err := db.store.SaveLast(last); err != nil && !force {
+					return err
+				}
 			}
 			o.OnShutdown()
+			return nil
 		})
 	}
 	e.Start()

@@ -81,6 +81,78 @@ func TestShutdownSavesAsAsked(t *testing.T) {
 	}
 }
 
+// A last snapshot that cannot be written keeps the program running, unless it is forced to end.
+func TestShutdownThatCannotSave(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 1)
+	dir := t.TempDir()
+	db := mustOpen(t, kv.Options{Dir: dir, NoLog: true, OnShutdown: func() { asked <- struct{}{} }})
+	must(t, db.SetString("k", "v"))
+	obstacle := filepath.Join(dir, "dump.rdb", "x")
+	must(t, os.MkdirAll(obstacle, 0o700))
+	conn, err := db.Dial()
+	must(t, err)
+	_, err = conn.Write([]byte("SHUTDOWN SAVE\r\n"))
+	must(t, err)
+	reply := make([]byte, 100)
+	n, err := conn.Read(reply)
+	must(t, err)
+	if got := string(reply[:n]); got != "-ERR Errors trying to SHUTDOWN. Check logs.\r\n" {
+		t.Errorf("SHUTDOWN SAVE = %q", got)
+	}
+	select {
+	case <-asked:
+		t.Error("the program is asked to end")
+	default:
+	}
+	_, err = conn.Write([]byte("SHUTDOWN SAVE FORCE\r\n"))
+	must(t, err)
+	<-asked
+	must(t, conn.Close())
+}
+
+// A call that waits either has the element, or has left it in the list.
+func TestNothingIsLostWhenWaitingEnds(t *testing.T) {
+	t.Parallel()
+	db := mustOpen(t, kv.Options{})
+	for i := range 2000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		var got []byte
+		var err error
+		wg.Go(func() { got, err = db.ListWaitFront(ctx, "q") })
+		wg.Go(cancel)
+		wg.Go(func() {
+			if _, err := db.ListPushBack("q", []byte("v")); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		n, lerr := db.ListLen("q")
+		must(t, lerr)
+		if (err == nil) == (n == 1) || err == nil && string(got) != "v" || err != nil && !errors.Is(err, context.Canceled) {
+			t.Fatalf("round %d: %q, %v, and %d in the list", i, got, err, n)
+		}
+		_, err = db.Delete("q")
+		must(t, err)
+	}
+}
+
+// Close ends calls that wait, and says so.
+func TestCloseEndsWaiting(t *testing.T) {
+	t.Parallel()
+	db := mustOpen(t, kv.Options{})
+	done := make(chan error)
+	go func() {
+		_, err := db.ListWaitFront(t.Context(), "q")
+		done <- err
+	}()
+	must(t, db.Close())
+	if err := <-done; !errors.Is(err, kv.ErrClosed) {
+		t.Errorf("the call returned %v", err)
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

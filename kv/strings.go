@@ -23,13 +23,16 @@ func (db *DB) GetAppend(dst []byte, key string) ([]byte, error) {
 		return dst, ErrClosed
 	}
 	dst, found, wrongType, seen := db.engine.ReadString(db.space, view(key), dst)
+	if err := db.commitTo(seen); err != nil {
+		return dst, err
+	}
 	switch {
 	case wrongType:
 		return dst, ErrWrongType
 	case !found:
 		return dst, ErrNotFound
 	}
-	return dst, db.commitTo(seen)
+	return dst, nil
 }
 
 // GetString returns the string under key, or ErrNotFound. O(1).

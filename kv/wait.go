@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
+	"github.com/zmsg/zmsg/kv/internal/inproc"
 	"github.com/zmsg/zmsg/kv/internal/resp"
 )
 
@@ -16,11 +17,14 @@ func (db *DB) wait(ctx context.Context, name string, args ...any) (resp.Value, e
 	if err := ctx.Err(); err != nil {
 		return resp.Value{}, err
 	}
-	conn, err := db.Dial()
+	if db.closed.Load() {
+		return resp.Value{}, ErrClosed
+	}
+	conn, err := inproc.Dial(db.engine)
 	if err != nil {
 		return resp.Value{}, err
 	}
-	defer func() { _ = conn.Close() }() // nothing is lost with it
+	defer func() { _ = conn.Close() }() // has been read to the end, or abandoned
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
 	defer stop()
 	c := &call{}
@@ -30,13 +34,14 @@ func (db *DB) wait(ctx context.Context, name string, args ...any) (resp.Value, e
 		request = engine.AppendCommand(request, [][]byte{[]byte("SELECT"), itoa(db.space.Index())})
 	}
 	if _, err := conn.Write(engine.AppendCommand(request, c.args)); err != nil {
-		return resp.Value{}, err
+		return resp.Value{}, db.ended(err)
 	}
 	replies := 2
 	if db.space.Index() != 0 {
 		replies = 3
 	}
 	var in []byte
+	abandoned := false
 	for buf := make([]byte, 4096); ; {
 		v, n, err := resp.Decode(in)
 		if err != nil {
@@ -56,10 +61,22 @@ func (db *DB) wait(ctx context.Context, name string, args ...any) (resp.Value, e
 		in = append(in, buf[:n]...)
 		switch {
 		case err == nil:
-		case ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		case ctx.Err() == nil || !errors.Is(err, os.ErrDeadlineExceeded):
+			return resp.Value{}, db.ended(err)
+		case abandoned:
 			return resp.Value{}, ctx.Err()
 		default:
-			return resp.Value{}, err
+			// It may have been served between the last look and the end of ctx: then that is the result.
+			conn.Abandon()
+			abandoned = true
 		}
 	}
+}
+
+// ended is ErrClosed if that is why a connection has failed.
+func (db *DB) ended(err error) error {
+	if db.closed.Load() {
+		return ErrClosed
+	}
+	return err
 }

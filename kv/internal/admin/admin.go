@@ -2,6 +2,7 @@
 package admin
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -175,25 +176,29 @@ func monitor(c *engine.Client, _ [][]byte) {
 
 // shutdown asks the process that runs the engine to stop. It replies only if that cannot be.
 func shutdown(c *engine.Client, args [][]byte) {
-	last := engine.SnapshotIfDue
+	last, force := engine.SnapshotIfDue, false
 	for _, a := range args[1:] {
 		switch {
 		case engine.EqualFold(a, "NOSAVE"):
 			last = engine.SnapshotNever
 		case engine.EqualFold(a, "SAVE"):
 			last = engine.SnapshotAlways
-		case engine.EqualFold(a, "NOW"), engine.EqualFold(a, "FORCE"):
+		case engine.EqualFold(a, "FORCE"):
+			force = true
+		case engine.EqualFold(a, "NOW"):
 		default:
 			c.Error(engine.ErrSyntax)
 			return
 		}
 	}
-	e := c.Engine()
-	if !e.Shutdown(last) {
+	switch err := c.Engine().Shutdown(last, force); {
+	case errors.Is(err, engine.ErrNoShutdown):
 		c.Error("ERR Errors trying to SHUTDOWN. This database is part of a program: end that.")
-		return
+	case err != nil:
+		c.Error("ERR Errors trying to SHUTDOWN. Check logs.")
+	default:
+		c.Hangup()
 	}
-	c.Hangup()
 }
 
 func auth(c *engine.Client, args [][]byte) {

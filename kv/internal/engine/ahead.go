@@ -17,5 +17,6 @@ func (c *Client) lookAhead(in []byte) int {
 	}
 	keys, seen := resp.Peek(in, c.e.aheadKeys[:0])
 	c.db.t.Prefetch(keys)
+	clear(keys) // they keep the input alive
 	return max(1, seen)
 }

@@ -18,6 +18,8 @@ type Wait struct {
 	Serve func(c *Client, key []byte) bool
 	// Expired replies when the time has run out.
 	Expired func(c *Client)
+
+	paused bool // by CLIENT PAUSE
 }
 
 type waiting struct {
@@ -107,6 +109,9 @@ func (c *Client) unpark() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
+	if w.paused {
+		c.e.paused.parked = slices.DeleteFunc(c.e.paused.parked, func(p *Client) bool { return p == c })
+	}
 	for _, key := range w.keys {
 		clients := w.db.waiting[key]
 		if i := slices.Index(clients, c); i >= 0 {
@@ -118,6 +123,14 @@ func (c *Client) unpark() {
 			w.db.waiting[key] = clients
 		}
 	}
+}
+
+// Abandon ends the client's waiting without a reply: what it has been served until now is its output, and
+// nothing more is taken for it. It takes the lock.
+func (c *Client) Abandon() {
+	c.e.Lock()
+	defer c.e.Unlock()
+	c.unpark()
 }
 
 // Unblock ends the client's waiting, as CLIENT UNBLOCK does: as if the time had run out, or with an error.
@@ -181,6 +194,9 @@ func (e *Engine) serve(c *Client, key []byte) {
 	w := c.blocked
 	if w == nil || w.Serve == nil {
 		return
+	}
+	if w.cmd.Name != "xreadgroup" && w.db.Peek(key) == nil {
+		return // those before have left nothing; that the stream of a group is gone is for its readers to know
 	}
 	e.unitBegin()
 	before := e.unit.rewrite
@@ -263,6 +279,6 @@ func (e *Engine) pausedFor(c *Client, cmd *Command) bool {
 // parkUntilUnpaused keeps a command until the pause ends.
 func (c *Client) parkUntilUnpaused(args [][]byte) {
 	c.args = args
-	c.Park(Wait{})
+	c.Park(Wait{paused: true})
 	c.e.paused.parked = append(c.e.paused.parked, c)
 }

@@ -1,6 +1,13 @@
 package engine_test
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+	"time"
+	"weak"
+
+	"github.com/zmsg/zmsg/kv/internal/engine"
+)
 
 func TestBlockedAreServedInOrder(t *testing.T) {
 	t.Parallel()
@@ -126,4 +133,22 @@ func TestPauseEnds(t *testing.T) {
 	if got != ":1|" {
 		t.Errorf("reply %q", got)
 	}
+}
+
+// A client that ends while it is paused leaves nothing behind.
+func TestPausedClientsThatEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.expect("a: client pause 100000", "+OK|")
+	c := r.e.NewClient(engine.Front{})
+	ref := weak.Make(c)
+	r.e.Do(c, [][]byte{[]byte("set"), []byte("k"), []byte("v")}, nil)
+	c.Close()
+	c = nil //nolint:wastedassign // so that nothing refers to it
+	for deadline := time.Now().Add(10 * time.Second); ref.Value() != nil; runtime.GC() {
+		if time.Now().After(deadline) {
+			t.Fatal("something refers to the client still")
+		}
+	}
+	r.expect("a: client unpause", "+OK|", "a: exists k", ":0|")
 }

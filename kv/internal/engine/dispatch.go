@@ -106,7 +106,7 @@ func (e *Engine) refusal(c *Client, cmd *Command) string {
 	}
 	if e.config.MaxMemory > 0 && !e.loading {
 		if cmd.Flags&DenyOOM != 0 || cmd.Name == "exec" && c.tx != nil && c.tx.denyOOM {
-			if !e.evict() {
+			if !e.evict(evictSlice) {
 				return "OOM command not allowed when used memory > 'maxmemory'."
 			}
 		}

@@ -54,7 +54,7 @@ type Engine struct {
 	stats      Stats
 	slow       slowLog
 	aheadKeys  [table.MaxPrefetch][]byte // of lookAhead
-	onShutdown func(LastSnapshot)
+	onShutdown func(LastSnapshot, bool) error
 	interrupt  func()
 	port       atomic.Int32
 	stopping   atomic.Bool
@@ -206,7 +206,7 @@ func (e *Engine) cron(ctx context.Context) {
 				e.endPause(at)
 				// Many due keys are removed in slices, so that commands get their turn.
 				more = !e.loading && e.expireSome(expireSlice) && time.Since(at) < expireShare
-				e.evict()
+				e.evict(evictTick)
 				e.Unlock()
 			}
 		}

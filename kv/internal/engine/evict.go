@@ -35,15 +35,29 @@ func (p Policy) volatile() bool {
 // evictor keeps the place among the databases from which the next victim is taken.
 type evictor struct{ next int }
 
-// evict removes keys by the policy until memory is under the limit. It reports whether it is.
-func (e *Engine) evict() bool {
+const (
+	// evictSlice is how long a command evicts at most, as Redis's maxmemory-eviction-tenacity has it, and
+	// evictTick how long the tenths of a second do, which go on with what is left.
+	evictSlice = 500 * time.Microsecond
+	evictTick  = 20 * time.Millisecond
+	// evictRound is how many keys are removed between looks at the clock.
+	evictRound = 16
+)
+
+// evict removes keys by the policy until memory is under the limit, or the time is over. It reports false if
+// there is nothing to remove.
+func (e *Engine) evict(atMost time.Duration) bool {
 	limit := e.config.MaxMemory
-	if limit <= 0 {
+	if limit <= 0 || e.Memory() <= int(limit) {
 		return true
 	}
-	for e.Memory() > int(limit) {
+	began := time.Now()
+	for n := 1; e.Memory() > int(limit); n++ {
 		if e.config.Policy == NoEviction || e.loading || !e.evictOne() {
 			return false
+		}
+		if n%evictRound == 0 && time.Since(began) > atMost {
+			return true
 		}
 	}
 	return true
@@ -82,17 +96,13 @@ func (k *Keyspace) sample(n int, visit func(*table.Entry)) {
 		}
 		return
 	}
-	if k.expires == 0 {
-		return
-	}
-	// Where few keys have a deadline, chance does not find them: go on from where the last search ended.
-	found, rounds := 0, 0
-	for found < n && rounds < 2 {
-		k.scan = k.t.Scan(k.scan, func(en *table.Entry) {
-			if en.Deadline() != 0 {
-				found++
-				visit(en)
-			}
+	// Where few keys have a deadline, chance does not find them: go on from where the last search ended, once
+	// round at most, and not beyond the last there is.
+	found := 0
+	for rounds := 0; found < min(n, k.expires) && rounds < 2; {
+		k.scan = k.t.ScanMortal(k.scan, func(en *table.Entry) {
+			found++
+			visit(en)
 		})
 		if k.scan == 0 {
 			rounds++
@@ -173,4 +183,4 @@ func (e *Engine) nextUse(lru uint32) uint32 {
 }
 
 // OverMemory reports whether memory is over its limit though what may be evicted has been.
-func (e *Engine) OverMemory() bool { return !e.evict() }
+func (e *Engine) OverMemory() bool { return !e.evict(evictSlice) }

@@ -3,6 +3,7 @@ package engine
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 )
 
 // LastSnapshot says whether a snapshot is written before the program stops.
@@ -15,16 +16,19 @@ const (
 	SnapshotNever                      // SHUTDOWN NOSAVE
 )
 
-// OnShutdown sets what SHUTDOWN calls, under the lock: it must not block. Without, SHUTDOWN is refused.
-func (e *Engine) OnShutdown(f func(LastSnapshot)) { e.onShutdown = f }
+// OnShutdown sets what SHUTDOWN calls, under the lock: it writes the last snapshot, and must not wait for
+// anything else. With an error the program goes on, unless it is forced. Without, SHUTDOWN is refused.
+func (e *Engine) OnShutdown(f func(last LastSnapshot, force bool) error) { e.onShutdown = f }
 
-// Shutdown asks the program to stop, and reports whether it can be asked.
-func (e *Engine) Shutdown(last LastSnapshot) bool {
+// ErrNoShutdown says that the engine has not been told whom to ask.
+var ErrNoShutdown = errors.New("the database is part of a program: end that")
+
+// Shutdown asks the program to stop. With an error it does not.
+func (e *Engine) Shutdown(last LastSnapshot, force bool) error {
 	if e.onShutdown == nil {
-		return false
+		return ErrNoShutdown
 	}
-	e.onShutdown(last)
-	return true
+	return e.onShutdown(last, force)
 }
 
 // SetPort notes the TCP port that the engine is served on, for INFO; the first one counts.

@@ -236,6 +236,15 @@ func (c *Conn) wait() error {
 	return nil
 }
 
+// Abandon ends the waiting of a command that blocks, and forgets the requests behind it. What it has been
+// served until now can be read; nothing more is taken for it.
+func (c *Conn) Abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.in = nil
+	c.client.Abandon()
+}
+
 // SetDeadline sets the read deadline.
 func (c *Conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 

@@ -28,12 +28,13 @@ type Report struct {
 }
 
 // Check reads all files of a database that is not in use: the snapshot, the manifest, and what that lists.
-// The configuration names the files. If fix is set, the end of a log from its first damage on is cut off,
+// The engine, which is not changed, has the commands and the configuration, which names the files. If fix is set, the end of a log from its first damage on is cut off,
 // after a copy has been made; that is not done to a file which others of the log follow, nor to snapshots.
 //
 // The error is nil if everything is whole, or is now; else it is the first damage, or says what keeps
 // Check from looking.
-func Check(fsys vfs.FS, config *engine.Config, fix bool) ([]Report, error) {
+func Check(fsys vfs.FS, e *engine.Engine, fix bool) ([]Report, error) {
+	config := e.Config()
 	if _, err := fsys.List(config.Dir); err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func Check(fsys vfs.FS, config *engine.Config, fix bool) ([]Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := checker{fsys: fsys, config: config, fix: fix}
+	c := checker{fsys: fsys, e: e, config: config, fix: fix}
 	c.snapshot(filepath.Join(config.Dir, config.DBFilename))
 	err = c.chain()
 	for _, r := range c.reports {
@@ -54,6 +55,7 @@ func Check(fsys vfs.FS, config *engine.Config, fix bool) ([]Report, error) {
 
 type checker struct {
 	fsys    vfs.FS
+	e       *engine.Engine
 	config  *engine.Config
 	fix     bool
 	reports []Report
@@ -130,7 +132,7 @@ func (c *checker) file(r *Report, last bool) {
 		return
 	}
 	if err := c.mend(r, broken.Offset); err != nil {
-		r.Err = errors.Join(r.Err, err)
+		r.Err, r.Cut, r.Copy = errors.Join(r.Err, err), 0, ""
 	}
 }
 
@@ -171,8 +173,29 @@ func (c *checker) readLog(r *Report, offset int64) (err error) {
 		if err != nil {
 			return err
 		}
+		for _, args := range u.Commands {
+			if err := c.runs(args); err != nil {
+				return &aof.Error{File: r.Name, Offset: u.Start, Kind: errForeign, Reason: err.Error()}
+			}
+		}
 		r.Commands += int64(len(u.Commands))
 	}
+}
+
+// errForeign is not cut off: what follows is whole, and another program may read all.
+var errForeign = errors.New("it is whole, but cannot be loaded here")
+
+// runs returns why Open would refuse a command, or nil.
+func (c *checker) runs(args [][]byte) error {
+	if c.e.Command(args[0]) == nil {
+		return fmt.Errorf("there is no command %.32q", args[0])
+	}
+	if len(args) == 2 && engine.EqualFold(args[0], "SELECT") {
+		if n, ok := engine.ParseInt(args[1]); !ok || n < 0 || n >= int64(c.config.Databases) {
+			return fmt.Errorf("there is no database %.32q", args[1])
+		}
+	}
+	return nil
 }
 
 // mend cuts a file to size bytes, after it has been copied beside its place.

@@ -301,7 +301,7 @@ func (w *workload) goOn(d *db, fsys *vfs.Mem) {
 	if err := d.s.Close(); err != nil {
 		w.t.Fatalf("seed %d: Close: %v", w.seed, err)
 	}
-	if _, err := persist.Check(fsys, w.config, false); err != nil {
+	if _, err := persist.Check(fsys, newEngine(w.config), false); err != nil {
 		w.t.Fatalf("seed %d: Check: %v", w.seed, err)
 	}
 	d, err := tryOpen(w.t, fsys, w.config, persist.Options{})

@@ -294,7 +294,7 @@ func TestOneProcess(t *testing.T) {
 	if !errors.As(err, &locked) {
 		t.Errorf("second Open = %v", err)
 	}
-	if _, err := persist.Check(vfs.OS{}, config, true); !errors.As(err, &locked) {
+	if _, err := persist.Check(vfs.OS{}, newEngine(config), true); !errors.As(err, &locked) {
 		t.Errorf("Check = %v", err)
 	}
 }

@@ -196,7 +196,7 @@ func (s *Store) Close() error {
 	s.now = idle // what has been begun since is not done any more
 	log := s.journal.log
 	var err error
-	if s.last == engine.SnapshotAlways || s.last == engine.SnapshotIfDue && len(s.e.Config().SavePoints) > 0 && s.e.Unsaved() > 0 {
+	if s.lastDue() {
 		err = s.Save()
 	}
 	s.e.Unlock()
@@ -206,8 +206,26 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.lock.Close())
 }
 
-// Last says whether Close writes a snapshot. Needs the engine's lock.
-func (s *Store) Last(l engine.LastSnapshot) { s.last = l }
+// SaveLast writes the last snapshot, if there shall be one, before the program stops: while it still can go on
+// if that fails. What changes afterwards Close saves, if there are save points. It needs the engine's lock.
+func (s *Store) SaveLast(l engine.LastSnapshot) error {
+	s.last = l
+	if !s.lastDue() || s.now == saving { // Close follows what goes on
+		return nil
+	}
+	if err := s.Save(); err != nil {
+		s.last = engine.SnapshotIfDue
+		return err
+	}
+	s.last = engine.SnapshotIfDue
+	return nil
+}
+
+// lastDue reports whether a snapshot is to be written at the end. It needs the lock.
+func (s *Store) lastDue() bool {
+	return s.last == engine.SnapshotAlways ||
+		s.last == engine.SnapshotIfDue && len(s.e.Config().SavePoints) > 0 && s.e.Unsaved() > 0
+}
 
 // makeDir creates a directory, durably.
 func (s *Store) makeDir(name string) error {

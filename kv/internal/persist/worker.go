@@ -178,7 +178,8 @@ func (s *Store) save(ctx context.Context) error {
 	return err
 }
 
-// saved notes how a snapshot has ended. It needs the lock.
+// saved notes how a snapshot in the background has ended, or that one in the foreground has not failed: whoever
+// asked for that is told himself. It needs the lock.
 func (s *Store) saved(err error, took time.Duration) {
 	if !errors.Is(err, context.Canceled) {
 		s.saveOK = err == nil
@@ -206,11 +207,12 @@ func (s *Store) Save() error {
 	}
 	began := time.Now()
 	err := s.writeDump(image{Snapshot: snap, ctx: context.Background(), config: *s.e.Config(), memory: int64(s.e.Memory())})
-	s.saved(err, time.Since(began))
+	s.saveTook = time.Since(began)
 	if err != nil {
 		s.log.Error("snapshot failed", "error", err)
 		return err
 	}
+	s.saved(nil, s.saveTook)
 	s.e.MarkSaved(snap.Dirty, time.Now())
 	s.saves++
 	return nil

@@ -24,12 +24,13 @@ type conn struct {
 	watched uint32   // the events that epoll looks for
 	active  time.Time
 
-	closed  bool
-	ending  bool // it shall be closed when out is empty
-	pending bool // in p.turn
-	backlog bool // in p.again
-	queued  bool // in p.woken; p.mu protects it
-	kicked  atomic.Bool
+	closed   bool
+	finished bool // the client sends no more
+	ending   bool // it shall be closed when out is empty
+	pending  bool // in p.turn
+	backlog  bool // in p.again
+	queued   bool // in p.woken; p.mu protects it
+	kicked   atomic.Bool
 }
 
 func (p *poller) newConn(fd int, addr, local string) {
@@ -69,6 +70,10 @@ func (c *conn) read() {
 	n, err := unix.Read(c.fd, c.in.window(p.in, c.client.Want()))
 	switch {
 	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+		return
+	case err == nil && n == 0 && c.backlog:
+		c.finished = true // what has arrived before is executed
+		c.settle()
 		return
 	case err != nil || n <= 0:
 		c.close()
@@ -135,6 +140,7 @@ func (c *conn) serve(data []byte, aliased bool) {
 		c.backlog = true
 		p.again = append(p.again, c)
 	}
+	c.ending = c.ending || c.finished && !c.backlog
 }
 
 // send writes the turn's replies, behind those that wait.
@@ -211,7 +217,7 @@ func (c *conn) settle() {
 	if len(c.out) > 0 {
 		want |= unix.EPOLLOUT
 	}
-	if !c.ending && c.unsent <= replyLimit {
+	if !c.ending && !c.finished && c.unsent <= replyLimit {
 		want |= unix.EPOLLIN
 	}
 	if c.unsent > 0 || c.watched&unix.EPOLLOUT != 0 {

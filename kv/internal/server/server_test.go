@@ -419,6 +419,25 @@ func TestLongPipelinesLeaveTurns(t *testing.T) {
 	})
 }
 
+// What has arrived is executed, though the client has said that it sends no more, and though its replies take
+// more than one turn.
+func TestRequestsBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	both(t, server.Options{}, nil, func(r *rig) {
+		p := r.dial()
+		value := strings.Repeat("x", 300<<10)
+		p.send("SET big " + strings.Repeat("x", 10) + "\r\n")
+		p.expect("+OK\r\n")
+		p.send(fmt.Sprintf("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$%d\r\n%s\r\n", len(value), value))
+		p.expect("+OK\r\n")
+		p.send(strings.Repeat("GET big\r\n", 20) + "INCR after\r\n")
+		if err := p.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+			r.t.Fatal(err)
+		}
+		p.expectEnd(strings.Repeat(fmt.Sprintf("$%d\r\n%s\r\n", len(value), value), 20) + ":1\r\n")
+	})
+}
+
 func TestGoRedis(t *testing.T) {
 	t.Parallel()
 	both(t, server.Options{}, nil, func(r *rig) {

@@ -52,6 +52,20 @@ func (t *Table) Scan(cursor uint64, emit func(*Entry)) (next uint64) {
 	return next & (1<<cursorBits - 1)
 }
 
+// ScanMortal is Scan for the entries that have a deadline. It passes over the parts that have none, which
+// takes one step for about a thousand entries.
+func (t *Table) ScanMortal(cursor uint64, emit func(*Entry)) (next uint64) {
+	cursor &= 1<<cursorBits - 1
+	if s := t.segment(cursor << (64 - cursorBits)); s.deadlines == 0 {
+		return (cursor>>(cursorBits-s.depth) + 1) << (cursorBits - s.depth) & (1<<cursorBits - 1)
+	}
+	return t.Scan(cursor, func(e *Entry) {
+		if e.Deadline() != 0 {
+			emit(e)
+		}
+	})
+}
+
 // All returns the entries, in the order of their hashes but for a few. The table must not be changed
 // meanwhile.
 func (t *Table) All() iter.Seq[*Entry] {

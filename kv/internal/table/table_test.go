@@ -292,6 +292,38 @@ func TestScanEmitsOnceAndFew(t *testing.T) {
 	tab.Scan(1<<64-1, func(*Entry) {}) // no cursor of ours
 }
 
+// What has no deadline is passed over, in steps of a thousand entries where none has one.
+func TestScanMortal(t *testing.T) {
+	t.Parallel()
+	const n = 50_000
+	tab := New(1)
+	for i := range n {
+		tab.Put(number(i), nil, 0)
+	}
+	round := func() (steps int, seen map[string]int) {
+		seen = map[string]int{}
+		for cursor := uint64(0); steps == 0 || cursor != 0; steps++ {
+			cursor = tab.ScanMortal(cursor, func(e *Entry) { seen[string(e.Key())]++ })
+		}
+		return steps, seen
+	}
+	if steps, seen := round(); steps > n/100 || len(seen) != 0 {
+		t.Errorf("%d steps, %d entries", steps, len(seen))
+	}
+	for i := range 10 {
+		tab.Put(number(i*n/10), nil, 1)
+	}
+	steps, seen := round()
+	if steps > n/10 || len(seen) != 10 {
+		t.Errorf("%d steps, entries %v", steps, seen)
+	}
+	for k, times := range seen {
+		if times != 1 {
+			t.Errorf("%s was emitted %d times", k, times)
+		}
+	}
+}
+
 func TestRandomIsUniform(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
