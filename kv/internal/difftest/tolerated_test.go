@@ -116,11 +116,15 @@ func unordered(size int) func([]string, node, node) (node, node) {
 	}
 }
 
-// near allows a few seconds between two times.
-func near(_ []string, a, b node) (node, node) {
+// near allows five seconds between two times.
+func near(args []string, a, b node) (node, node) {
+	apart := int64(5)
+	if name := strings.ToUpper(args[0]); name == "PTTL" || name == "PEXPIRETIME" {
+		apart = 5000
+	}
 	x, ok := a.number()
 	y, ok2 := b.number()
-	if ok && ok2 && x >= 0 && y >= 0 && max(x, y)-min(x, y) <= 5000 {
+	if ok && ok2 && x >= 0 && y >= 0 && max(x, y)-min(x, y) <= apart {
 		return b, b
 	}
 	return a, b
@@ -245,7 +249,7 @@ func sortTies(args []string, a, b node) (node, node) {
 	if !has("BY") && (!has("GET") || !has("ALPHA")) && !slices.ContainsFunc(slices.Concat(a.elems, b.elems), zero) {
 		return a, b
 	}
-	if (has("LIMIT") || has("GET")) && len(a.elems) == len(b.elems) && a.kind == '*' {
+	if has("LIMIT") && len(a.elems) == len(b.elems) && a.kind == '*' {
 		return b, b
 	}
 	return a.sorted(1), b.sorted(1)
@@ -301,13 +305,28 @@ func sooner(args []string, a, b node) (node, node) {
 	return a, b
 }
 
-// ties forgets the order of places, and with COUNT which they are, if there are as many.
+// ties forgets the order of places, and with COUNT which they are, if there are as many, at the same distances
+// where those are told.
 func ties(args []string, a, b node) (node, node) {
-	counted := slices.ContainsFunc(args, func(s string) bool { return strings.EqualFold(s, "COUNT") })
-	if counted && len(a.elems) == len(b.elems) && a.kind == '*' {
+	has := func(option string) bool {
+		return slices.ContainsFunc(args, func(s string) bool { return strings.EqualFold(s, option) })
+	}
+	if !has("COUNT") || len(a.elems) != len(b.elems) || a.kind != '*' {
+		return a.sorted(1), b.sorted(1)
+	}
+	if !has("WITHDIST") || has("ANY") {
 		return b, b
 	}
-	return a.sorted(1), b.sorted(1)
+	distances := func(n node) node {
+		n.elems = slices.Clone(n.elems)
+		for i, place := range n.elems {
+			if len(place.elems) > 1 {
+				n.elems[i] = place.elems[1]
+			}
+		}
+		return n.sorted(1)
+	}
+	return distances(a), distances(b)
 }
 
 // few allows a difference of up to three.
