@@ -60,7 +60,7 @@ func kvCommand(ctx context.Context, args, environ []string, out, errOut io.Write
 		return usageError{fmt.Errorf("kv: %w", err)}
 	}
 	if parsed.check {
-		return checkKV(parsed, out)
+		return checkKV(parsed, out) //nolint:contextcheck // nothing runs scripts
 	}
 	if !slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, "GOGC=") }) {
 		debug.SetGCPercent(kvGC)
