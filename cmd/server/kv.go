@@ -89,6 +89,9 @@ func parseKV(args []string) (kvArgs, error) {
 				return a, fmt.Errorf("--%s wants a value", name)
 			}
 			value, args = args[0], args[1:]
+			for name == "save" && len(args) > 0 && !strings.HasPrefix(args[0], "--") { // --save 60 1, as redis-server has it
+				value, args = value+" "+args[0], args[1:]
+			}
 		}
 		if err := a.set(strings.ToLower(name), value); err != nil {
 			return a, err

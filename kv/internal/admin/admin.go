@@ -37,6 +37,10 @@ var Commands = []*engine.Command{
 	{Name: "config", Arity: -2, Sub: configSubs},
 	{Name: "memory", Arity: -2, Sub: memorySubs},
 	{Name: "slowlog", Arity: -2, Sub: slowSubs},
+	{Name: "readonly", Arity: 1, Flags: always | engine.Fast, Run: noCluster},
+	{Name: "readwrite", Arity: 1, Flags: always | engine.Fast, Run: noCluster},
+	{Name: "asking", Arity: 1, Flags: engine.Fast, Run: noCluster},
+	{Name: "cluster", Arity: -2, Flags: always, Run: noCluster},
 	{Name: "debug", Arity: -2, Flags: always | engine.NoScript | engine.Admin, Run: debugCommand},
 	{Name: "save", Arity: 1, Flags: engine.NoScript | engine.Admin | engine.NoMulti, Run: save},
 	{Name: "bgsave", Arity: -1, Flags: engine.NoScript | engine.Admin, Run: bgsave},
@@ -56,6 +60,11 @@ func help(name string, lines ...string) func(c *engine.Client, args [][]byte) {
 		c.Simple("HELP")
 		c.Simple("    Prints this help.")
 	}
+}
+
+// noCluster is for clients that try whether they talk to a cluster.
+func noCluster(c *engine.Client, _ [][]byte) {
+	c.Error("ERR This instance has cluster support disabled")
 }
 
 func ping(c *engine.Client, args [][]byte) {
@@ -176,13 +185,16 @@ func monitor(c *engine.Client, _ [][]byte) {
 
 // shutdown asks the process that runs the engine to stop. It replies only if that cannot be.
 func shutdown(c *engine.Client, args [][]byte) {
-	last, force := engine.SnapshotIfDue, false
+	last, force, save := engine.SnapshotIfDue, false, false
 	for _, a := range args[1:] {
 		switch {
 		case engine.EqualFold(a, "NOSAVE"):
 			last = engine.SnapshotNever
 		case engine.EqualFold(a, "SAVE"):
-			last = engine.SnapshotAlways
+			save = true
+			if last == engine.SnapshotIfDue {
+				last = engine.SnapshotAlways
+			}
 		case engine.EqualFold(a, "FORCE"):
 			force = true
 		case engine.EqualFold(a, "NOW"):
@@ -190,6 +202,10 @@ func shutdown(c *engine.Client, args [][]byte) {
 			c.Error(engine.ErrSyntax)
 			return
 		}
+	}
+	if save && last == engine.SnapshotNever {
+		c.Error(engine.ErrSyntax)
+		return
 	}
 	switch err := c.Engine().Shutdown(last, force); {
 	case errors.Is(err, engine.ErrNoShutdown):
@@ -261,7 +277,7 @@ func hello(c *engine.Client, args [][]byte) {
 		}
 	}
 	if !c.Authenticated {
-		c.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
+		c.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time")
 		return
 	}
 	if len(args) > 1 {

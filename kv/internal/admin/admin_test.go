@@ -203,6 +203,7 @@ func TestCommandCommand(t *testing.T) {
 		"a: command info get nosuch", "*2|*10|$3|get|:2|*2|+readonly|+fast|:1|:1|:1|*2|+@read|+@fast|*0|*0|*0|*-1|",
 		"a: command getkeys set k 1", "*1|$1|k|", "a: command getkeys mset a 1 b 2", "*2|$1|a|$1|b|",
 		"a: command getkeys lmpop 2 x y left", "*2|$1|x|$1|y|", "a: command getkeys ping x", "-ERR The command has no key arguments|",
+		"a: command getkeys object encoding x", "*1|$1|x|", "a: command getkeys object nosuch x", "-ERR Invalid command specified|",
 		"a: command getkeys nosuch x", "-ERR Invalid command specified|", "a: command getkeys set k", "-ERR Invalid number of arguments specified for command|",
 		"a: command list filterby pattern incrb*", "*2|$6|incrby|$11|incrbyfloat|", "a: command nosuch", "-ERR unknown subcommand 'nosuch'. Try COMMAND HELP.|",
 	)
@@ -296,4 +297,39 @@ func TestWaitAOF(t *testing.T) {
 		}
 	}
 	r.expect("a:", "", "b: rpush l x", ":1|", "a:", "*2|$1|l|$1|x|")
+}
+
+// Redis's settings that mean nothing here can be set, and are told as they were set.
+func TestUnusedSettings(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.expect(
+		"a: config get loglevel", "*2|$8|loglevel|$6|notice|",
+		"a: config set hz 20 loglevel warning", "+OK|",
+		"a: config get hz", "*2|$2|hz|$2|20|",
+		"a: config set databases 3", "-ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config|",
+	)
+	c := engine.Defaults()
+	for name, value := range map[string]string{"databases": "32", "io-threads": "2", "protected-mode": "no"} {
+		if err := admin.Set(c, name, value); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if c.Databases != 32 {
+		t.Errorf("there are %d databases", c.Databases)
+	}
+}
+
+// MONITOR shows scripts, and no passwords.
+func TestMonitorHidesPasswords(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.expect("m: monitor", "+OK|")
+	r.do("a", "hello 2 auth default secret")
+	r.do("a", "auth secret")
+	got := r.do("m", "ping")
+	if strings.Contains(got, "secret") || !strings.Contains(got, `"auth" "(redacted)" "(redacted)"|`) || !strings.Contains(got, `"auth" "(redacted)"|`) {
+		t.Errorf("%q", got)
+	}
+	r.expect("a: shutdown nosave save", "-ERR syntax error|", "a: readonly", "-ERR This instance has cluster support disabled|")
 }

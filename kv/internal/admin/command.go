@@ -2,6 +2,7 @@ package admin
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
 	"github.com/zmsg/zmsg/kv/internal/glob"
@@ -156,11 +157,17 @@ func commandDocs(c *engine.Client, args [][]byte) {
 func commandGetKeys(c *engine.Client, args [][]byte) {
 	full := args[2:]
 	x := c.Engine().Command(full[0])
-	switch {
-	case x == nil:
+	if x == nil {
 		c.Error("ERR Invalid command specified")
 		return
-	case x.Arity > 0 && len(full) != x.Arity || len(full) < -x.Arity:
+	}
+	if x.Sub != nil && len(full) > 1 {
+		if x = x.Sub[strings.ToLower(string(full[1]))]; x == nil {
+			c.Error("ERR Invalid command specified")
+			return
+		}
+	}
+	if x.Arity > 0 && len(full) != x.Arity || len(full) < -x.Arity {
 		c.Error("ERR Invalid number of arguments specified for command")
 		return
 	}

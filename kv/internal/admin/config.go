@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -30,15 +31,17 @@ type param struct {
 	get  func(*engine.Config) string
 	// set parses and stores; its error is shown to the client. nil means that the setting is fixed at start.
 	set func(*engine.Config, string) error
+	// start is set for those that are fixed then.
+	start func(*engine.Config, string) error
 }
 
 type integer interface{ ~int | ~int64 }
 
 func number[T integer](name string, low, high int64, field func(*engine.Config) *T) param {
 	return param{
-		name,
-		func(c *engine.Config) string { return strconv.FormatInt(int64(*field(c)), 10) },
-		func(c *engine.Config, s string) error {
+		name: name,
+		get:  func(c *engine.Config) string { return strconv.FormatInt(int64(*field(c)), 10) },
+		set: func(c *engine.Config, s string) error {
 			n, ok := engine.ParseInt([]byte(s))
 			if !ok {
 				return fmt.Errorf("argument couldn't be parsed into an integer")
@@ -99,9 +102,9 @@ func ParseMemory(s string) (int64, bool) {
 
 func seconds(name string, field func(*engine.Config) *time.Duration, unit time.Duration) param {
 	return param{
-		name,
-		func(c *engine.Config) string { return strconv.FormatInt(int64(*field(c)/unit), 10) },
-		func(c *engine.Config, s string) error {
+		name: name,
+		get:  func(c *engine.Config) string { return strconv.FormatInt(int64(*field(c)/unit), 10) },
+		set: func(c *engine.Config, s string) error {
 			n, err := strconv.ParseInt(s, 10, 32)
 			if err != nil || n < 0 {
 				return fmt.Errorf("argument couldn't be parsed into an integer")
@@ -115,9 +118,9 @@ func seconds(name string, field func(*engine.Config) *time.Duration, unit time.D
 // microseconds is for a duration, or none at -1.
 func microseconds(name string, field func(*engine.Config) *time.Duration) param {
 	return param{
-		name,
-		func(c *engine.Config) string { return strconv.FormatInt(int64(*field(c)/time.Microsecond), 10) },
-		func(c *engine.Config, s string) error {
+		name: name,
+		get:  func(c *engine.Config) string { return strconv.FormatInt(int64(*field(c)/time.Microsecond), 10) },
+		set: func(c *engine.Config, s string) error {
 			var n int64
 			if err := number(name, -1, anySize, func(*engine.Config) *int64 { return &n }).set(c, s); err != nil {
 				return err
@@ -130,14 +133,14 @@ func microseconds(name string, field func(*engine.Config) *time.Duration) param 
 
 func yesNo(name string, field func(*engine.Config) *bool) param {
 	return param{
-		name,
-		func(c *engine.Config) string {
+		name: name,
+		get: func(c *engine.Config) string {
 			if *field(c) {
 				return "yes"
 			}
 			return "no"
 		},
-		func(c *engine.Config, s string) error {
+		set: func(c *engine.Config, s string) error {
 			switch strings.ToLower(s) {
 			case "yes":
 				*field(c) = true
@@ -153,22 +156,56 @@ func yesNo(name string, field func(*engine.Config) *bool) param {
 
 func text(name string, field func(*engine.Config) *string) param {
 	return param{
-		name,
-		func(c *engine.Config) string { return *field(c) },
-		func(c *engine.Config, s string) error { *field(c) = s; return nil },
+		name: name,
+		get:  func(c *engine.Config) string { return *field(c) },
+		set:  func(c *engine.Config, s string) error { *field(c) = s; return nil },
 	}
 }
 
 func fixed(p param) param {
-	p.set = nil
+	p.set, p.start = nil, p.set
 	return p
+}
+
+// unused are settings of Redis that mean nothing here, with its defaults: a command line or a tool that sets
+// them works. They keep what is set.
+var unused = map[string]string{
+	"acl-pubsub-default": "resetchannels", "active-expire-effort": "1", "activedefrag": "no", "activerehashing": "yes",
+	"aof-rewrite-incremental-fsync": "yes", "aof-use-rdb-preamble": "yes", "daemonize": "no", "dynamic-hz": "yes", "hz": "10",
+	"io-threads": "1", "io-threads-do-reads": "no", "jemalloc-bg-thread": "yes", "latency-monitor-threshold": "0",
+	"latency-tracking": "yes", "lazyfree-lazy-eviction": "no", "lazyfree-lazy-expire": "no", "lazyfree-lazy-server-del": "no",
+	"lazyfree-lazy-user-del": "no", "lazyfree-lazy-user-flush": "no", "logfile": "", "loglevel": "notice",
+	"maxmemory-eviction-tenacity": "10", "no-appendfsync-on-rewrite": "no", "pidfile": "", "protected-mode": "yes",
+	"rdb-save-incremental-fsync": "yes", "repl-backlog-size": "1048576", "supervised": "no", "tcp-backlog": "511",
+	"tracking-table-max-keys": "1000000",
+}
+
+func ignored(name, value string) param {
+	return param{
+		name: name,
+		get: func(c *engine.Config) string {
+			if v, ok := c.Ignored[name]; ok {
+				return v
+			}
+			return value
+		},
+		set: func(c *engine.Config, s string) error {
+			all := maps.Clone(c.Ignored) // the configuration before may still be needed
+			if all == nil {
+				all = map[string]string{}
+			}
+			all[name] = s
+			c.Ignored = all
+			return nil
+		},
+	}
 }
 
 func oneOf[T ~string](name string, field func(*engine.Config) *T, values ...T) param {
 	return param{
-		name,
-		func(c *engine.Config) string { return string(*field(c)) },
-		func(c *engine.Config, s string) error {
+		name: name,
+		get:  func(c *engine.Config) string { return string(*field(c)) },
+		set: func(c *engine.Config, s string) error {
 			v := T(strings.ToLower(s))
 			if !slices.Contains(values, v) {
 				names := make([]string, len(values))
@@ -200,7 +237,7 @@ var params = func() []param {
 		seconds("tcp-keepalive", func(c *engine.Config) *time.Duration { return &c.KeepAlive }, time.Second),
 		atLeast(1<<20, memory("client-query-buffer-limit", func(c *engine.Config) *int { return &c.QueryBufferLimit })),
 		atLeast(1<<20, memory("proto-max-bulk-len", func(c *engine.Config) *int { return &c.ProtoMaxBulk })),
-		{"notify-keyspace-events", func(c *engine.Config) string { return c.Notify.String() }, setNotify},
+		{name: "notify-keyspace-events", get: func(c *engine.Config) string { return c.Notify.String() }, set: setNotify},
 		number("hash-max-listpack-entries", 0, anySize, func(c *engine.Config) *int { return &c.HashMaxListpackEntries }),
 		number("hash-max-ziplist-entries", 0, anySize, func(c *engine.Config) *int { return &c.HashMaxListpackEntries }),
 		memory("hash-max-listpack-value", func(c *engine.Config) *int { return &c.HashMaxListpackValue }),
@@ -233,8 +270,11 @@ var params = func() []param {
 		number("slowlog-max-len", 0, anySize, func(c *engine.Config) *int { return &c.SlowMaxLen }),
 		number("min-replicas-to-write", 0, 1<<31, func(c *engine.Config) *int { return &c.MinReplicas }),
 		number("min-slaves-to-write", 0, 1<<31, func(c *engine.Config) *int { return &c.MinReplicas }),
-		{"save", savePoints, setSavePoints},
-		{"client-output-buffer-limit", outputLimits, setOutputLimits},
+		{name: "save", get: savePoints, set: setSavePoints},
+		{name: "client-output-buffer-limit", get: outputLimits, set: setOutputLimits},
+	}
+	for name, value := range unused {
+		all = append(all, ignored(name, value))
 	}
 	slices.SortFunc(all, func(a, b param) int { return strings.Compare(a.name, b.name) })
 	return all
@@ -263,10 +303,14 @@ func Set(config *engine.Config, name, value string) error {
 		config.AppendFilename = value
 	default:
 		p := find(name)
-		if p == nil || p.set == nil {
+		if p == nil {
 			return fmt.Errorf("there is no setting %q", name)
 		}
-		if err := p.set(config, value); err != nil {
+		set := p.set
+		if set == nil {
+			set = p.start
+		}
+		if err := set(config, value); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}

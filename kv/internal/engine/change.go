@@ -40,6 +40,7 @@ var classLetters = []struct {
 	{'E', eventKeyevent},
 	{'m', EventMissed},
 	{'n', EventNew},
+	{'d', 0}, // of modules, which there are not
 }
 
 // ParseClasses reads the value of notify-keyspace-events.

@@ -26,7 +26,7 @@ const (
 	Immediate                        // runs at once between MULTI and EXEC, as EXEC itself does
 	MovableKeys                      // keys are found by the Keys function
 	AllowBusy                        // allowed while a script runs for too long
-	SkipMonitor                      // not shown to MONITOR
+	SkipMonitor                      // told by COMMAND only
 	NoMandatoryKeys                  // may be called without keys
 	MayReplicate                     // may produce log entries though it is not a write
 )

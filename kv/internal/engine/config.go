@@ -50,6 +50,8 @@ type Config struct {
 	AppendFilename     string
 	LoadTruncated      bool // a torn tail of the log is cut; false refuses to start
 	StopWritesOnBGSave bool
+
+	Ignored map[string]string // settings that mean nothing here; never changed, but replaced
 }
 
 // SavePoint asks for a snapshot after a time with so many changes.

@@ -168,8 +168,8 @@ func (e *Engine) run(c *Client, cmd *Command, args [][]byte) {
 	c.cmd, c.args, c.failed = cmd, args, false
 	rewrite := e.unit.rewrite
 	e.unit.rewrite = rewriteNone
-	if len(e.monitor) > 0 && cmd.Flags&(SkipMonitor|Admin) == 0 {
-		e.tellMonitors(c, args)
+	if len(e.monitor) > 0 && cmd.Flags&Admin == 0 {
+		e.tellMonitors(c, cmd, args)
 	}
 	if e.timed(c, cmd) {
 		began := time.Now()
@@ -221,7 +221,7 @@ func (c *Client) Call(args [][]byte) bool {
 }
 
 // tellMonitors shows a command to the clients that asked for all.
-func (e *Engine) tellMonitors(c *Client, args [][]byte) {
+func (e *Engine) tellMonitors(c *Client, cmd *Command, args [][]byte) {
 	var line bytes.Buffer
 	now := e.Now()
 	from := c.Addr
@@ -229,7 +229,10 @@ func (e *Engine) tellMonitors(c *Client, args [][]byte) {
 		from = "lua"
 	}
 	fmt.Fprintf(&line, "+%d.%06d [%d %s]", now/1000, now%1000*1000, c.db.index, from)
-	for _, a := range args {
+	for i, a := range args {
+		if secret(cmd, args, i) {
+			a = redacted
+		}
 		line.WriteByte(' ')
 		line.WriteString(quote(a))
 	}

@@ -3,6 +3,8 @@ package engine_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/zmsg/zmsg/kv/internal/engine"
 )
@@ -94,4 +96,24 @@ func TestSlowListeners(t *testing.T) {
 			t.Errorf("%s: %s still listen", listens, got)
 		}
 	}
+}
+
+// Who waits for a key to expire learns of it though it is overwritten before anybody has looked.
+func TestOverwrittenKeysHaveExpired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.expect(
+			"a: config set notify-keyspace-events KEAd", "+OK|",
+			"a: set k v px 1", "+OK|",
+		)
+		r.do("w", "psubscribe __keyevent@0__:*")
+		<-time.After(5 * time.Millisecond) // the engine has not been started, and so does not look for what is due
+		r.expect("a: set k w", "+OK|")
+		got := r.do("w", "ping")
+		expired, set := strings.Index(got, "__keyevent@0__:expired"), strings.Index(got, "__keyevent@0__:set")
+		if expired < 0 || set < expired {
+			t.Errorf("%q", got)
+		}
+	})
 }

@@ -102,7 +102,7 @@ func (k *Keyspace) Write(key []byte) *table.Entry {
 // SetString stores a string under a key, whatever was there. deadline is in unix milliseconds; 0 is never.
 // It returns the entry.
 func (k *Keyspace) SetString(key, value []byte, deadline int64) *table.Entry {
-	old := k.t.Find(key)
+	old := k.Peek(key) // what is due expires first, so that who waits for that learns of it
 	if old != nil {
 		if old.Deadline() == deadline && k.Overwrite(old, value) {
 			return old
@@ -126,7 +126,7 @@ func (k *Keyspace) Overwrite(en *table.Entry, value []byte) bool {
 
 // SetValue stores a value under a key, whatever was there. The value must have the keyspace's stamp.
 func (k *Keyspace) SetValue(key []byte, v Value, deadline int64) *table.Entry {
-	old := k.t.Find(key)
+	old := k.Peek(key) // what is due expires first, so that who waits for that learns of it
 	if old != nil {
 		k.leaving(old)
 	}

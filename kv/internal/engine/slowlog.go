@@ -64,7 +64,7 @@ func shorten(cmd *Command, args [][]byte) [][]byte {
 		case i == slowArgs-1 && len(args) > slowArgs:
 			return append(shown, fmt.Appendf(nil, "... (%d more arguments)", len(args)-i))
 		case secret(cmd, args, i):
-			shown = append(shown, []byte("(redacted)"))
+			shown = append(shown, redacted)
 		case len(a) > slowArgBytes:
 			shown = append(shown, fmt.Appendf(bytes.Clone(a[:slowArgBytes]), "... (%d more bytes)", len(a)-slowArgBytes))
 		default:
@@ -73,6 +73,9 @@ func shorten(cmd *Command, args [][]byte) [][]byte {
 	}
 	return shown
 }
+
+// redacted stands for a password, in what is shown of commands.
+var redacted = []byte("(redacted)")
 
 // secret reports whether argument i may be a password.
 func secret(cmd *Command, args [][]byte, i int) bool {

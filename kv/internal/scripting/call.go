@@ -50,7 +50,7 @@ func single(l *lua.LState, field string) int {
 	t := l.NewTable()
 	l.Push(t)
 	if l.GetTop() != 2 || !ok {
-		t.RawSetString("err", lua.LString("wrong number or type of arguments"))
+		t.RawSetString("err", lua.LString("ERR wrong number or type of arguments"))
 		return 1
 	}
 	if field == "err" {
@@ -178,6 +178,9 @@ func (v *vm) refusal(args [][]byte) string {
 	}
 	if cmd == nil || cmd.Flags&engine.NoScript != 0 || cmd.Arity > 0 && len(args) != cmd.Arity || len(args) < -cmd.Arity {
 		return "" // the engine says so
+	}
+	if v.mode.readOnly && cmd.Flags&engine.MayReplicate != 0 {
+		return "ERR Write commands are not allowed from read-only scripts."
 	}
 	if cmd.Flags&engine.Write == 0 {
 		return ""

@@ -3,7 +3,9 @@ package scripting
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 
@@ -193,7 +195,7 @@ func parseJSON(l *lua.LState, text []byte, null *lua.LUserData) (lua.LValue, err
 	if err != nil {
 		return nil, fmt.Errorf("Expected value but found invalid token at character %d", d.InputOffset()+1)
 	}
-	if _, err := d.Token(); err == nil {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("Expected the end but found invalid token at character %d", d.InputOffset()+1)
 	}
 	return value, nil

@@ -152,7 +152,7 @@ func appendMsgpackTable(dst []byte, t *lua.LTable, depth int) []byte {
 		}
 		highest = max(highest, int(min(n, 1<<40)))
 	})
-	if array && highest == items && items > 0 {
+	if array && highest == items {
 		dst = msgpackHead(dst, items, 0x90, 15, 0, 0xdc, 0xdd)
 		for i := 1; i <= items; i++ {
 			dst = appendMsgpack(dst, t.RawGetInt(i), depth+1)

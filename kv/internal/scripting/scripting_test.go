@@ -70,6 +70,9 @@ func TestResultsBecomeReplies(t *testing.T) {
 		"return tostring(1e15)":                         "$5\r\n1e+15\r\n",
 		"return tostring(nil) .. tostring({}):sub(1,5)": "$8\r\nniltable\r\n",
 		"local t=redis.pcall('nosuch'); return t.err":   "$44\r\nERR Unknown Redis command called from script\r\n",
+		"return redis.error_reply()":                    "-ERR wrong number or type of arguments\r\n",
+		"return tostring(1/0 == math.huge)":             "$4\r\ntrue\r\n",
+		"return tostring(math.huge)":                    "$3\r\ninf\r\n",
 		"return string.format('%d', 3.7)":               "$1\r\n3\r\n",
 	} {
 		if got := r.do("EVAL", script, "0"); got != want {
@@ -86,6 +89,9 @@ func TestLibraries(t *testing.T) {
 		"return cjson.encode({})":                                                           "{}",
 		"return cjson.encode(12345678901234567)":                                            "1.2345678901235e+16",
 		"return cjson.encode(cjson.decode('[null,{\"b\":\"\\\\u00e9\"}]'))":                 "[null,{\"b\":\"é\"}]",
+		"return tostring(pcall(cjson.decode, '[1] x'))":                                     "false",
+		"return tostring(pcall(cjson.decode, '[1,2]]'))":                                    "false",
+		"return tostring(#cmsgpack.pack({})) .. cmsgpack.pack({}):byte(1)":                  "1144",
 		"return bit.tohex(255)":                                                             "000000ff",
 		"return bit.tohex(bit.bor(bit.lshift(1,31), bit.bswap(1)), -8)":                     "81000000",
 		"return tostring(bit.bnot(0))":                                                      "-1",

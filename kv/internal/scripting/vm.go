@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
@@ -61,6 +62,7 @@ func newVM(h *Host) *vm {
 	v.likeC()
 	v.random.x = 0x1234abcd330e // where C's generator begins
 	v.random.install(l, base.RawGetString("math").(*lua.LTable))
+	base.RawGetString("math").(*lua.LTable).RawSetString("huge", lua.LNumber(math.Inf(1))) // C's, not the largest number
 	if m, ok := l.GetMetatable(lua.LString("")).(*lua.LTable); ok {
 		m.RawSetString("__metatable", lua.LString("readonly"))
 	}

@@ -105,7 +105,7 @@ func (r *reading) parsed(c *engine.Client, grouped bool) bool {
 
 func (r *reading) parseBlock(c *engine.Client, name, arg []byte) bool {
 	if c.InScript() {
-		c.Error(string(name) + " command is not allowed with BLOCK option from scripts")
+		c.Error("ERR " + string(name) + " command is not allowed with BLOCK option from scripts")
 		return false
 	}
 	ms, ok := engine.ParseInt(arg)
