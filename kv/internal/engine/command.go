@@ -29,6 +29,7 @@ const (
 	SkipMonitor                      // told by COMMAND only
 	NoMandatoryKeys                  // may be called without keys
 	MayReplicate                     // may produce log entries though it is not a write
+	Brief                            // as quick as Fast, though Redis does not say so; not told by COMMAND
 )
 
 var flagNames = []struct {

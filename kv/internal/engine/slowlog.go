@@ -38,7 +38,7 @@ func (e *Engine) ResetSlowCommands() { e.slow.entries = nil }
 // timed reports whether a command's time is taken.
 func (e *Engine) timed(c *Client, cmd *Command) bool {
 	limit := e.config.SlowerThan
-	return limit >= 0 && (cmd.Flags&Fast == 0 || limit < alwaysTimed) && c.script == nil && !e.loading && cmd.Name != "exec"
+	return limit >= 0 && (cmd.Flags&(Fast|Brief) == 0 || limit < alwaysTimed) && c.script == nil && !e.loading && cmd.Name != "exec"
 }
 
 // took notes how long a command has run.

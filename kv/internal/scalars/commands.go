@@ -16,13 +16,13 @@ const (
 
 // Commands are the commands of this package.
 var Commands = []*engine.Command{
-	{Name: "set", Arity: -3, Flags: sets, First: 1, Last: 1, Step: 1, Run: set},
+	{Name: "set", Arity: -3, Flags: sets | engine.Brief, First: 1, Last: 1, Step: 1, Run: set},
 	{Name: "get", Arity: 2, Flags: readsFast, First: 1, Last: 1, Step: 1, Run: get},
 	{Name: "getset", Arity: 3, Flags: setsFast, First: 1, Last: 1, Step: 1, Run: getSet},
 	{Name: "getdel", Arity: 2, Flags: engine.Write | engine.Fast, First: 1, Last: 1, Step: 1, Run: getDel},
 	{Name: "getex", Arity: -2, Flags: engine.Write | engine.Fast, First: 1, Last: 1, Step: 1, Run: getEx},
-	{Name: "setex", Arity: 4, Flags: sets, First: 1, Last: 1, Step: 1, Run: setEx},
-	{Name: "psetex", Arity: 4, Flags: sets, First: 1, Last: 1, Step: 1, Run: pSetEx},
+	{Name: "setex", Arity: 4, Flags: sets | engine.Brief, First: 1, Last: 1, Step: 1, Run: setEx},
+	{Name: "psetex", Arity: 4, Flags: sets | engine.Brief, First: 1, Last: 1, Step: 1, Run: pSetEx},
 	{Name: "setnx", Arity: 3, Flags: setsFast, First: 1, Last: 1, Step: 1, Run: setNX},
 	{Name: "mset", Arity: -3, Flags: sets, First: 1, Last: -1, Step: 2, Run: mSet},
 	{Name: "msetnx", Arity: -3, Flags: sets, First: 1, Last: -1, Step: 2, Run: mSetNX},
